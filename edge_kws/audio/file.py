@@ -1,0 +1,178 @@
+"""Audio files of any rate, channel count and format that libsndfile reads, as a source of 16 kHz mono blocks."""
+
+import struct
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_kws.audio.resample import MAX_RATE_HZ, MIN_RATE_HZ, Resampler
+from edge_kws.errors import AudioError
+from edge_kws.events import SAMPLE_RATE_HZ
+
+if TYPE_CHECKING:
+    import soundfile
+
+_BLOCKS_PER_SECOND = 20
+_SAMPLE_BYTES = {"PCM_U8": 1, "PCM_S8": 1, "ULAW": 1, "ALAW": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
+_UNKNOWN_LENGTH = 0x7FFF_0000  # programs that write to a pipe put a size from here on into the header
+
+
+class Pacer:
+    """Lets samples through no faster than they were spoken."""
+
+    def __init__(self) -> None:
+        self._start_s: float | None = None
+
+    def wait_for(self, position: int) -> None:
+        """Return when sample `position` would have been recorded, counted from the first call."""
+        now_s = time.monotonic()
+        if self._start_s is None:
+            self._start_s = now_s - 1 / _BLOCKS_PER_SECOND
+        time.sleep(max(0.0, self._start_s + position / SAMPLE_RATE_HZ - now_s))
+
+
+class WavFile:
+    """A recording as an `AudioSource`; despite its name any file soundfile reads, 8..192 kHz, any number of channels (averaged).
+
+    Streamed in bounded memory. Positions are free of delay: n frames at `rate` become round(n * 16000 / rate) samples.
+
+    Args:
+        path: the file.
+        realtime: yield blocks at the speed of speech instead of as fast as they are taken.
+
+    Raises:
+        AudioError: (on opening) missing, empty, not audio, shorter than its header says, rate out of range;
+            (from `blocks`) damaged inside, or samples that are not finite.
+    """
+
+    def __init__(self, path: str | Path, realtime: bool = False) -> None:
+        self.path = Path(path)
+        self.realtime = realtime
+        self._file: soundfile.SoundFile | None = None
+        self._description = str(self.path)
+
+    @property
+    def description(self) -> str:
+        """Path and, once open, the format: rate, channels, encoding, duration."""
+        return self._description
+
+    def __enter__(self) -> Self:
+        if self._file is None:
+            self._file = _open(self.path)
+            rate, channels, duration_s = self._file.samplerate, self._file.channels, self._file.frames / self._file.samplerate
+            shape = f"{rate} Hz, {'1 channel' if channels == 1 else f'{channels} channels'}"
+            self._description = f"{self.path}: {shape}, {self._file.format} {self._file.subtype}, {duration_s:.2f} s"
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def blocks(self) -> Generator[NDArray[np.int16], None, None]:
+        """Yield int16 blocks of about 50 ms until the file ends; see `AudioSource.blocks`."""
+        with self:
+            pacer = Pacer() if self.realtime else None
+            position = 0
+            for block in self._resampled():
+                position += len(block)
+                if pacer is not None:
+                    pacer.wait_for(position)
+                if len(block):
+                    yield block
+
+    def _resampled(self) -> Iterator[NDArray[np.int16]]:
+        assert self._file is not None
+        resampler = Resampler(self._file.samplerate, self._file.channels)
+        frames_read = 0
+        while len(frames := self._read(self._file, frames_read)):
+            frames_read += len(frames)
+            yield resampler.process(frames)
+        # MP3 and Ogg headers only estimate their length or leave it out
+        if frames_read == 0 or (frames_read < self._file.frames and self._file.format not in ("MP3", "OGG")):
+            raise AudioError(_truncated(self.path, self._file.frames, frames_read))
+        yield resampler.flush()
+
+    def _read(self, file: "soundfile.SoundFile", position: int) -> NDArray[np.float32]:
+        try:
+            frames = np.asarray(file.read(file.samplerate // _BLOCKS_PER_SECOND, dtype="float32", always_2d=True), np.float32)
+        except RuntimeError as error:  # soundfile.LibsndfileError
+            reason = str(error).removeprefix("Error : ").rstrip(".")
+            raise AudioError(
+                f"{self.path}: damaged at frame {position} of {file.frames} ({reason}); make or download the file again"
+            ) from None
+        if not np.isfinite(frames).all():
+            bad = position + int(np.flatnonzero(~np.isfinite(frames).all(axis=1))[0])
+            raise AudioError(f"{self.path}: sample {bad} is NaN or infinite; expected numbers of full scale +-1.0; write the file again")
+        return frames
+
+
+def _open(path: Path) -> "soundfile.SoundFile":
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:
+        raise AudioError(f"audio files need the soundfile package and libsndfile ({error}); run `pip install soundfile`") from None
+    try:
+        if path.stat().st_size == 0:
+            raise AudioError(f"{path}: the file is empty; expected audio")
+        file = soundfile.SoundFile(path)
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be opened ({error.strerror or error}); check the path") from None
+    except soundfile.LibsndfileError as error:
+        reason = error.error_string.rstrip(".")
+        expected = "expected WAV, FLAC, Ogg, MP3, AIFF or another format of libsndfile"
+        raise AudioError(f"{path}: not an audio file that can be read ({reason}); {expected}") from None
+    try:
+        _check(path, file)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _check(path: Path, file: "soundfile.SoundFile") -> None:
+    if not MIN_RATE_HZ <= file.samplerate <= MAX_RATE_HZ:
+        raise AudioError(f"{path}: sample rate {file.samplerate} Hz; expected {MIN_RATE_HZ}..{MAX_RATE_HZ} Hz; resample the file first")
+    with path.open("rb") as stream:
+        declared, found = _declared_and_found_bytes(stream, path.stat().st_size)
+    if found < declared < _UNKNOWN_LENGTH:  # libsndfile would silently read the shorter part
+        frame_bytes = _SAMPLE_BYTES.get(file.subtype, 0) * file.channels
+        expected = declared // frame_bytes if frame_bytes else round(file.frames * declared / max(found, 1))
+        raise AudioError(_truncated(path, expected, file.frames))
+    if file.frames == 0:
+        raise AudioError(f"{path}: 0 frames of audio; expected at least 1; record the file again")
+
+
+def _truncated(path: Path, expected: int, found: int) -> str:
+    return f"{path}: truncated: the header promises {expected} frames, the file holds {found}; copy or record it again"
+
+
+def _declared_and_found_bytes(stream: BinaryIO, file_bytes: int) -> tuple[int, int]:
+    """Audio bytes that a RIFF, RIFX, RF64 or AIFF header promises, and those the file has room for; (0, 0) for other formats."""
+    magic = stream.read(12)[:4]
+    if magic not in (b"RIFF", b"RIFX", b"RF64", b"FORM"):
+        return 0, 0
+    order = "<" if magic in (b"RIFF", b"RF64") else ">"
+    size_64 = 0
+    while len(header := stream.read(8)) == 8:
+        name, size = header[:4], struct.unpack(order + "I", header[4:])[0]
+        body = stream.tell()
+        if name == b"ds64" and len(sizes := stream.read(16)) == 16:
+            size_64 = struct.unpack("<Q", sizes[8:])[0]
+        if name in (b"data", b"SSND"):
+            # an AIFF sound chunk begins with 8 bytes of offset and block size
+            start = body + (8 if name == b"SSND" else 0)
+            declared = size_64 if magic == b"RF64" and size == 0xFFFF_FFFF else size - (start - body)
+            return declared, max(0, file_bytes - start)
+        stream.seek(body + size + (size & 1))
+    return 0, 0
+
+
+def read_pcm(path: str | Path) -> NDArray[np.int16]:
+    """A whole file as (samples,) int16, 16 kHz. Raises AudioError."""
+    return np.concatenate(list(WavFile(path).blocks()))

@@ -1,0 +1,1 @@
+"""The command line: `main.py` dispatches, every other module is one command."""

@@ -1,0 +1,72 @@
+"""The wheel: its tag, what it holds, and that it works where there is no checkout."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edge_kws import __version__
+from edge_kws.native_build import library_name
+
+_UV = Path(sys.executable).with_name("uv")
+_ASK = """
+import json, sys
+import edge_kws
+from edge_kws import native, resources
+digest = native.library().ekws_source_hash().decode()
+print(json.dumps({"file": edge_kws.__file__, "digest": digest, "packs": sorted(resources.shipped_packs()),
+                  "tensorflow": "tensorflow" in sys.modules}))
+"""
+
+
+def _run(*command: str | Path, cwd: Path) -> str:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _build(tree: Path, *options: str) -> Path:
+    """Build with the tools of this environment: no network."""
+    _run(_UV, "build", "--no-build-isolation", "--python", sys.executable, *options, "--out-dir", tree / "dist", cwd=tree)
+    return next((tree / "dist").glob("*.whl"))
+
+
+def _bare_python(folder: Path, *install: str | Path) -> Path:
+    _run(_UV, "venv", "--python", sys.executable, folder / "venv", cwd=folder)
+    python = folder / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    _run(_UV, "pip", "install", "--python", python, *install, cwd=folder)
+    return python
+
+
+def test_wheel_holds_the_library_and_runs_without_a_checkout(copy_tree: Callable[[], Path], root: Path, tmp_path: Path) -> None:
+    wheel = _build(copy_tree(), "--wheel")
+    name, version, *tag = wheel.stem.split("-")
+    assert (name, version, tag[:2]) == ("edge_kws", __version__, ["py3", "none"])
+    assert tag[2] != "any"
+
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {f"edge_kws/{library_name()}", "edge_kws/py.typed", "edge_kws/cli/main.py"} <= names
+    assert {path.name for path in root.glob("models/*.tflite")} == {Path(n).name for n in names if n.startswith("edge_kws/packs/")}
+    assert {n.split("/")[0] for n in names} <= {"edge_kws", "edge_kws_quantization", f"edge_kws-{__version__}.dist-info"}
+
+    # Nothing but the standard library is needed to load the native code.
+    python = _bare_python(tmp_path, "--no-deps", wheel)
+    told = json.loads(_run(python, "-c", _ASK, cwd=tmp_path))
+    assert str(tmp_path / "venv") in told["file"]
+    assert len(told["digest"]) == 64
+    assert told["packs"] == sorted(path.stem for path in root.glob("models/*.tflite"))
+    assert not told["tensorflow"]
+
+
+@pytest.mark.slow
+def test_source_distribution_installs_with_its_dependencies(copy_tree: Callable[[], Path], tmp_path: Path) -> None:
+    wheel = _build(copy_tree())  # the wheel is built from the source distribution
+    python = _bare_python(tmp_path, wheel)
+    assert _run(python.with_name("edge-kws"), "--version", cwd=tmp_path).strip() == f"edge-kws {__version__}"
+    assert "commands" in _run(python.with_name("edge-kws"), "models", cwd=tmp_path)
+    assert not json.loads(_run(python, "-c", _ASK, cwd=tmp_path))["tensorflow"]
+    _run(python, "-c", "import edge_kws; [getattr(edge_kws, name) for name in edge_kws.__all__]", cwd=tmp_path)

@@ -1,0 +1,206 @@
+"""A real capture device without hardware: PulseAudio's null sink, PortAudio and ALSA between it and `Microphone`.
+
+PortAudio looks for devices once a process, so each recording runs in a process of its own.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from ctypes.util import find_library
+
+import numpy as np
+import pytest
+import soundfile
+
+PLAYED_S = 3.0
+PACKAGES = "pulseaudio pulseaudio-utils libasound2-plugins libportaudio2"
+
+RECORD = """
+import sys
+import numpy as np
+from edge_kws.audio import Microphone
+from edge_kws.errors import AudioError
+from edge_kws.events import Gap
+
+seconds, device = float(sys.argv[2]), (sys.argv[3] if len(sys.argv) > 3 else "pulse")
+blocks, position, gaps = [], 0, 0
+try:
+    with Microphone(device) as microphone:
+        print("open", microphone.description, flush=True)
+        for block in microphone.blocks():
+            if isinstance(block, Gap):
+                print("gap", block, flush=True)
+                assert block.start == position
+                blocks.append(np.zeros(block.end - block.start, np.int16))
+            else:
+                if not blocks:
+                    print("first block", flush=True)
+                blocks.append(block)
+            position += len(blocks[-1])
+            if position >= seconds * 16000:
+                break
+        np.testing.assert_array_equal(microphone.ring.span(position - 8000, position), np.concatenate(blocks)[-8000:])  # pre-roll
+        print("lost", microphone.overruns, microphone.laps, microphone.lost_samples)
+except AudioError as error:
+    print("error", error)
+np.save(sys.argv[1], np.concatenate(blocks) if blocks else np.zeros(0, np.int16))
+"""
+
+
+def missing():
+    programs = [name for name in ("pulseaudio", "pactl", "paplay") if shutil.which(name) is None]
+    return programs + ([] if find_library("portaudio") else ["libportaudio"])
+
+
+@pytest.fixture
+def pulse(tmp_path):
+    """A private sound server with one null sink, `speaker`; yields the environment its clients need."""
+    if missing():
+        reason = f"no {', '.join(missing())}: apt-get install {PACKAGES}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    for name in ("home", "runtime"):
+        (tmp_path / name).mkdir(mode=0o700)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PULSE_")}
+    environment |= {"HOME": str(tmp_path / "home"), "XDG_RUNTIME_DIR": str(tmp_path / "runtime"), "PULSE_SOURCE": "speaker.monitor"}
+    modules = ["-L", "module-native-protocol-unix", "-L", "module-null-sink sink_name=speaker"]
+    server = subprocess.Popen(
+        ["pulseaudio", "-n", *modules, "--exit-idle-time=-1", "--daemonize=no", "--system=false", "--use-pid-file=no"],
+        env=environment, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        for _ in range(100):
+            if subprocess.run(["pactl", "info"], env=environment, capture_output=True, check=False).returncode == 0:
+                break
+            assert server.poll() is None, "pulseaudio ended at once"
+            time.sleep(0.1)
+        yield environment
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+@pytest.fixture
+def speech(tmp_path):
+    """Three seconds of noise with the slow ups and downs of speech: unmistakable under cross-correlation."""
+    rng = np.random.default_rng(7)
+    envelope = np.interp(np.arange(PLAYED_S * 16_000), np.arange(0, PLAYED_S * 16_000 + 1, 1600), rng.random(31))
+    pcm = (6000 * envelope * np.convolve(rng.standard_normal(len(envelope)), np.ones(4) / 2, "same")).astype(np.int16)
+    soundfile.write(tmp_path / "speech.wav", pcm, 16_000)
+    return tmp_path / "speech.wav", pcm.astype(np.float64)
+
+
+class Recorder:
+    """A process that records, and what it has said so far."""
+
+    def __init__(self, environment, arguments):
+        self.process = subprocess.Popen(
+            [sys.executable, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        # No test may hang on a device: whatever happens, the process ends and its output with it.
+        self.guard = threading.Timer(60, self.process.kill)
+        self.guard.start()
+
+    def wait_for(self, word):
+        assert self.process.stdout is not None
+        lines = []
+        for line in self.process.stdout:
+            lines.append(line)
+            if word in line:
+                return line
+        raise AssertionError(f"never said {word!r}: {lines}")
+
+    def finish(self):
+        assert self.process.stdout is not None
+        rest = self.process.stdout.read()
+        status = self.process.wait()
+        self.guard.cancel()
+        return rest, status
+
+
+def record(environment, path, seconds, device="pulse"):
+    return Recorder(environment, ["-c", RECORD, str(path), str(seconds), device])
+
+
+def pactl(environment, *arguments):
+    subprocess.run(["pactl", *arguments], env=environment, check=True, capture_output=True)
+
+
+def test_what_is_played_is_what_is_recorded(pulse, speech, tmp_path):
+    path, played = speech
+    recorder = record(pulse, tmp_path / "recorded.npy", PLAYED_S + 3)
+    assert "pulse (ALSA): 16000 Hz, 1 channel" in recorder.wait_for("open")
+    recorder.wait_for("first block")
+    subprocess.run(["paplay", "--device=speaker", str(path)], env=pulse, check=True)
+    rest, status = recorder.finish()
+    assert status == 0
+    assert "error" not in rest
+    assert "lost 0 0 0" in rest
+    recorded = np.load(tmp_path / "recorded.npy").astype(np.float64)
+    # Found whole (no block lost, doubled or out of order), by normalised cross-correlation. The sink runs at 44.1 kHz in between.
+    size = 1 << int(np.ceil(np.log2(len(recorded) + len(played))))
+    correlation = np.fft.irfft(np.fft.rfft(recorded, size) * np.conj(np.fft.rfft(played, size)), size)[: len(recorded) - len(played) + 1]
+    at = int(np.argmax(correlation))
+    part = recorded[at : at + len(played)]
+    assert correlation[at] / (np.linalg.norm(part) * np.linalg.norm(played)) > 0.99
+
+
+def test_a_microphone_that_is_unplugged_is_reported(pulse, tmp_path):
+    recorder = record(pulse, tmp_path / "recorded.npy", 1000)
+    recorder.wait_for("first block")
+    pactl(pulse, "unload-module", "module-null-sink")
+    said = recorder.wait_for("error")
+    assert "microphone 'pulse'" in said
+    assert "edge-kws devices" in said
+    assert recorder.finish()[1] == 0, "the process ends: closing a device that is gone must not hang"
+    assert len(np.load(tmp_path / "recorded.npy")) > 0, "what was captured before was delivered"
+
+
+def test_a_microphone_that_falls_silent_is_reported(pulse, tmp_path):
+    """The server stops without a word: no error from any layer, only no more samples."""
+    recorder = record(pulse, tmp_path / "recorded.npy", 1000)
+    recorder.wait_for("first block")
+    (server,) = [int(line.split()[1]) for line in processes() if line.split()[0] == str(os.getpid()) and "pulseaudio" in line]
+    os.kill(server, signal.SIGSTOP)
+    try:
+        assert "delivered nothing for 2 s" in recorder.wait_for("error")
+        assert recorder.finish()[1] == 0
+    finally:
+        os.kill(server, signal.SIGCONT)
+
+
+def processes():
+    return subprocess.run(["ps", "-eo", "ppid,pid,comm"], capture_output=True, text=True, check=True).stdout.splitlines()[1:]
+
+
+def test_a_stopped_and_continued_program_goes_on(pulse, tmp_path):
+    """Ctrl-Z and `fg`: the clock has jumped, the device is well."""
+    recorder = record(pulse, tmp_path / "recorded.npy", 5)
+    recorder.wait_for("first block")
+    recorder.process.send_signal(signal.SIGSTOP)
+    time.sleep(3)
+    recorder.process.send_signal(signal.SIGCONT)
+    rest, status = recorder.finish()
+    assert status == 0
+    assert "error" not in rest
+
+
+def test_an_unknown_name_and_a_dead_server(pulse, tmp_path):
+    assert "fits no input device" in record(pulse, tmp_path / "x.npy", 1, "no such device").wait_for("error")
+    assert "input device 99 does not exist" in record(pulse, tmp_path / "x.npy", 1, "99").wait_for("error")
+    pactl(pulse, "exit")
+    assert "error" in record(pulse, tmp_path / "x.npy", 1).wait_for("error")
+
+
+def test_devices_lists_it(pulse):
+    done = subprocess.run([sys.executable, "-m", "edge_kws.cli.main", "devices"], env=pulse, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "pulse" in done.stdout
+    assert "ALSA" in done.stdout
+    assert "default" in done.stdout
