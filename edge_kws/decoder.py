@@ -157,4 +157,4 @@ class Decoder:
     def smoothed(self) -> NDArray[np.float32]:
         """Current moving averages (classes,), 0..1."""
         scores = [self._library.ekws_decoder_score(ctypes.byref(self._decoder), ctypes.c_size_t(i)) for i in range(len(self._thresholds))]
-        return np.array(scores, np.float32) / 65536
+        return np.array(scores, np.float32) / np.float32(65536)

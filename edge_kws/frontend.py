@@ -117,7 +117,7 @@ class FrontendConfig:
         Raises:
             FrontendError: an unknown key, a value of the wrong type or out of range.
         """
-        known = {f.name: type(f.default) for f in fields(cls)}
+        known: dict[str, type[Any]] = {f.name: type(f.default) for f in fields(cls)}
         checked: dict[str, Any] = {}
         for key, value in values.items():
             if key not in known:
@@ -185,7 +185,7 @@ def bank_tables(config: FrontendConfig) -> BankTables:
     hz_per_bin = SAMPLE_RATE_HZ / FFT_SAMPLES
     first_bin = int(1.5 + config.lower_hz / hz_per_bin)
     mel = _hz_to_mel(np.arange(FFT_SAMPLES // 2, dtype=np.float32) * np.float32(hz_per_bin))
-    last_bin = int(np.searchsorted(mel, edges[-1], side="right"))
+    last_bin = int(np.count_nonzero(mel <= edges[-1]))
     bins = np.arange(first_bin, last_bin)
     band = np.searchsorted(edges[1:], mel[bins], side="left")
     weights = (edges[band + 1] - mel[bins]) / (edges[band + 1] - edges[band])

@@ -19,7 +19,9 @@ from edge_kws.errors import PackError
 IDENTIFIER = b"TFL3"
 METADATA_NAME = b"TFLITE_METADATA"
 
+# A hostile file can point thousands of tables at one long string or vector: what is copied for each must be short.
 _MAX_VECTOR = 65_536
+_MAX_NAME = 1024
 _PREFIX_ALIGNMENT = 64
 _MODEL_FIELDS = 8
 _VERSION, _OPERATOR_CODES, _SUBGRAPHS, _DESCRIPTION, _BUFFERS, _METADATA_BUFFER, _METADATA, _SIGNATURE_DEFS = range(_MODEL_FIELDS)
@@ -166,7 +168,7 @@ def wrap(model: bytes, metadata: bytes) -> bytes:
             f"model uses a newer TFLite schema: expected the {_MODEL_FIELDS} known root fields, found {root.field_count()}; export it again"
         )
     buffers, entries = root.tables(_BUFFERS), root.tables(_METADATA)
-    if any(entry.payload(0) == METADATA_NAME for entry in entries):
+    if any(entry.payload(0, limit=_MAX_NAME) == METADATA_NAME for entry in entries):
         raise PackError(
             "model already carries TFLITE_METADATA: expected a plain exported model, found metadata; hand over the export itself"
         )
@@ -183,7 +185,7 @@ def unwrap(stored: bytes, model_bytes: int) -> tuple[bytes, bytes]:
     model = stored[-model_bytes:]
     root = Table.root(stored)
     buffers = root.tables(_BUFFERS)
-    indices = [entry.integer(1) for entry in root.tables(_METADATA) if entry.payload(0) == METADATA_NAME]
+    indices = [entry.integer(1) for entry in root.tables(_METADATA) if entry.payload(0, limit=_MAX_NAME) == METADATA_NAME]
     if len(indices) != 1 or not 0 <= indices[0] < len(buffers):
         raise PackError(f"no TFLite Metadata: expected 1 {METADATA_NAME.decode()} buffer, found {len(indices)}; build the pack again")
     metadata = buffers[indices[0]].payload(0)
@@ -217,7 +219,7 @@ def _tensor_spec(tensor: Table) -> TensorSpec:
     zero_points = quantization.integers(_QUANTIZATION_ZERO_POINT, "q") if quantization else ()
     kind = tensor.integer(_TENSOR_TYPE, "<b")
     return TensorSpec(
-        name=tensor.payload(_TENSOR_NAME, limit=1024).decode("utf-8", "replace"),
+        name=tensor.payload(_TENSOR_NAME, limit=_MAX_NAME).decode("utf-8", "replace"),
         dtype=_TENSOR_TYPES.get(kind, f"type {kind}"),
         shape=tensor.integers(_TENSOR_SHAPE),
         scale=struct.unpack("<f", scales)[0] if len(scales) == 4 else None,

@@ -59,8 +59,8 @@ def check_metadata(metadata: bytes) -> None:
             f"TFLite Metadata of another kind: expected identifier {IDENTIFIER!r}, found {metadata[4:8]!r}; build the pack again"
         )
     subgraphs = Table.root(metadata).tables(_MODEL_SUBGRAPHS)
-    outputs = [tensor for subgraph in subgraphs for tensor in subgraph.tables(_SUBGRAPH_OUTPUTS)]
-    inputs = [tensor for subgraph in subgraphs for tensor in subgraph.tables(_SUBGRAPH_INPUTS)]
+    # Only the first is looked into: thousands could share one long vector.
+    inputs, outputs = (subgraphs[0].tables(field) if subgraphs else [] for field in (_SUBGRAPH_INPUTS, _SUBGRAPH_OUTPUTS))
     if not len(subgraphs) == len(inputs) == len(outputs) == 1:
         found = f"{len(subgraphs)} with {len(inputs)} inputs and {len(outputs)} outputs"
         raise PackError(

@@ -1,5 +1,6 @@
 """A live capture device, read through PortAudio into a ring buffer."""
 
+import atexit
 import threading
 from collections.abc import Callable, Iterator
 from types import ModuleType, TracebackType
@@ -109,6 +110,9 @@ class Microphone:
             closing = threading.Thread(target=_close, args=(stream,), daemon=True)
             closing.start()
             closing.join(timeout=2.0)
+            if closing.is_alive():
+                # Neither must the end of the program, where sounddevice would close the same stream once more.
+                atexit.unregister(import_sounddevice()._exit_handler)
 
     def blocks(self) -> Iterator[NDArray[np.int16] | Gap]:
         """Yield int16 blocks of at most 50 ms, and gaps, until the device goes; see `AudioSource.blocks`."""

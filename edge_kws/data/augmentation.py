@@ -4,6 +4,9 @@ All functions take and return amplitudes (clips, frames, mel_bins) float32. Beca
 everywhere, the sum of squared amplitudes is the power between `lower_hz` and `upper_hz`: ratios taken here are mean-power ratios.
 """
 
+# NumPy's stubs leave these unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,16 +23,16 @@ class AugmentationConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    shift_ms: float = Field(100.0, ge=0, le=500)
-    speed: float = Field(0.1, ge=0, lt=0.5, description="relative change of tempo, either way")
-    pitch: float = Field(0.1, ge=0, lt=0.5, description="relative change of the frequency axis, either way")
+    shift_ms: float = Field(default=100.0, ge=0, le=500)
+    speed: float = Field(default=0.1, ge=0, lt=0.5, description="relative change of tempo, either way")
+    pitch: float = Field(default=0.1, ge=0, lt=0.5, description="relative change of the frequency axis, either way")
     gain_db: tuple[float, float] = (-18.0, 8.0)
-    noise_probability: float = Field(0.85, ge=0, le=1)
+    noise_probability: float = Field(default=0.85, ge=0, le=1)
     snr_db: tuple[float, float] = (-3.0, 30.0)
-    synthetic_noise_share: float = Field(0.3, ge=0, le=1, description="share of noises that are drawn spectra, not recordings")
-    time_mask_frames: int = Field(8, ge=0)
-    frequency_mask_bins: int = Field(4, ge=0)
-    mask_probability: float = Field(0.5, ge=0, le=1)
+    synthetic_noise_share: float = Field(default=0.3, ge=0, le=1, description="share of noises that are drawn spectra, not recordings")
+    time_mask_frames: int = Field(default=8, ge=0)
+    frequency_mask_bins: int = Field(default=4, ge=0)
+    mask_probability: float = Field(default=0.5, ge=0, le=1)
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,9 @@ def synthetic_noise(count: int, frames: int, mel_bins: int, random: np.random.Ge
     left = np.minimum(axis.astype(int), 4)
     tilt_db = knots[:, left] * (1 - (axis - left)) + knots[:, left + 1] * (axis - left)
     phase = random.uniform(0, 2 * np.pi, (count, 1))
-    swell_db = random.uniform(0, 6, (count, 1)) * np.sin(np.arange(frames) / frames * 2 * np.pi * random.uniform(0.2, 2, (count, 1)) + phase)
+    swell_db = random.uniform(0, 6, (count, 1)) * np.sin(
+        np.arange(frames) / frames * 2 * np.pi * random.uniform(0.2, 2, (count, 1)) + phase
+    )
     # A band of a few independent bins: its power fluctuates as a gamma variable does.
     fluctuation = np.sqrt(random.gamma(3.0, 1 / 3.0, (count, frames, mel_bins)))
     level = decibels(tilt_db[:, np.newaxis, :] + swell_db[:, :, np.newaxis])

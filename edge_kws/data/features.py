@@ -120,5 +120,3 @@ def _compute(
         work.replace(folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-
-

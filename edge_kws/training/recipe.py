@@ -39,9 +39,9 @@ class RecordingsSection(_Section):
     path: str
     license: str = Field(description="SPDX identifier, for the ledger")
     source: str
-    group: str | None = Field(None, description="regular expression whose first group ties recordings together: a speaker, a fold")
-    validation_groups: tuple[str, ...] | None = Field(None, description="groups kept for validation; None: by hash")
-    seconds_per_epoch: float = Field(0.0, ge=0, description="drawn afresh each epoch as examples of `_unknown_`")
+    group: str | None = Field(default=None, description="regular expression whose first group ties recordings together: a speaker, a fold")
+    validation_groups: tuple[str, ...] | None = Field(default=None, description="groups kept for validation; None: by hash")
+    seconds_per_epoch: float = Field(default=0.0, ge=0, description="drawn afresh each epoch as examples of `_unknown_`")
     optional: bool = False
 
 
@@ -49,7 +49,7 @@ class DataSection(_Section):
     """Where examples come from; paths are below the data root given on the command line."""
 
     speech_commands: str = "speech_commands"
-    spectrograms: str | None = Field(None, description="pictures of clips whose audio is missing; translated to features")
+    spectrograms: str | None = Field(default=None, description="pictures of clips whose audio is missing; translated to features")
     noise: tuple[RecordingsSection, ...] = ()
     negatives: tuple[RecordingsSection, ...] = ()
 
@@ -57,27 +57,31 @@ class DataSection(_Section):
 class TrainingSection(_Section):
     """How long, how much, how fast."""
 
-    epochs: int = Field(40, ge=1)
-    clips_per_epoch: int = Field(25_600, ge=64)
-    batch: int = Field(128, ge=8)
-    learning_rate: float = Field(5e-3, gt=0)
-    weight_decay: float = Field(1e-2, ge=0)
-    label_smoothing: float = Field(0.05, ge=0, lt=1)
-    average_decay: float = Field(0.998, ge=0, lt=1, description="exponential average of the weights; 0: none")
-    keyword_share: float = Field(0.8, gt=0, lt=1, description="share of an epoch that goes to keywords, evenly")
-    unknown_share: float = Field(0.12, ge=0, lt=1)
-    picture_share: float = Field(0.5, ge=0, le=1, description="share of a word's examples that come from pictures where it has both")
-    hard_negative_share: float = Field(0.5, ge=0, le=1, description="share of negative seconds drawn where the model errs, from half time on")
+    epochs: int = Field(default=40, ge=1)
+    clips_per_epoch: int = Field(default=25_600, ge=64)
+    batch: int = Field(default=128, ge=8)
+    learning_rate: float = Field(default=5e-3, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0)
+    label_smoothing: float = Field(default=0.05, ge=0, lt=1)
+    average_decay: float = Field(default=0.998, ge=0, lt=1, description="exponential average of the weights; 0: none")
+    keyword_share: float = Field(default=0.8, gt=0, lt=1, description="share of an epoch that goes to keywords, evenly")
+    unknown_share: float = Field(default=0.12, ge=0, lt=1)
+    picture_share: float = Field(
+        default=0.5, ge=0, le=1, description="share of a word's examples that come from pictures where it has both"
+    )
+    hard_negative_share: float = Field(
+        default=0.5, ge=0, le=1, description="share of negative seconds where the model errs, from half time on"
+    )
 
 
 class DecoderSection(_Section):
     """The decoder; the threshold is chosen on validation data when it is not given."""
 
-    threshold: float | None = Field(None, gt=0, lt=1)
-    max_false_accepts_per_hour: float = Field(0.5, gt=0)
-    average_window: int = Field(4, ge=1, le=64)
-    min_consecutive: int = Field(1, ge=1, le=255)
-    refractory_ms: int = Field(1000, ge=0)
+    threshold: float | None = Field(default=None, gt=0, lt=1)
+    max_false_accepts_per_hour: float = Field(default=0.5, description="0.5 or 0.1")
+    average_window: int = Field(default=4, ge=1, le=64)
+    min_consecutive: int = Field(default=1, ge=1, le=255)
+    refractory_ms: int = Field(default=1000, ge=0)
 
 
 class Recipe(_Section):
@@ -90,8 +94,8 @@ class Recipe(_Section):
     task: Literal["keywords", "wake_word"]
     keywords: tuple[str, ...] = Field(min_length=1)
     seed: int = 1
-    clip_ms: int = Field(1000, ge=500, le=2000)
-    inference_stride_hops: int = Field(2, ge=1)
+    clip_ms: int = Field(default=1000, ge=500, le=2000)
+    inference_stride_hops: int = Field(default=2, ge=1)
     frontend: FrontendSection = FrontendSection()
     student: Annotated[HybridConfig | DsCnnConfig, Field(discriminator="family")]
     data: DataSection = DataSection()
@@ -107,6 +111,8 @@ class Recipe(_Section):
             raise ValueError(f"keywords: a wake_word recipe has one, found {len(self.keywords)}")
         if self.training.keyword_share + self.training.unknown_share > 1:
             raise ValueError("training: keyword_share + unknown_share: expected at most 1")
+        if self.decoder.max_false_accepts_per_hour not in (0.5, 0.1):
+            raise ValueError(f"decoder.max_false_accepts_per_hour: expected 0.5 or 0.1, found {self.decoder.max_false_accepts_per_hour}")
         return self
 
     @property

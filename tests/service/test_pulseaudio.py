@@ -3,7 +3,6 @@
 PortAudio looks for devices once a process, so each recording runs in a process of its own.
 """
 
-import json
 import os
 import shutil
 import signal
@@ -58,8 +57,8 @@ def missing():
 
 
 @pytest.fixture
-def pulse(tmp_path):
-    """A private sound server with one null sink, `speaker`; yields the environment its clients need."""
+def pulse_server(tmp_path):
+    """A private sound server with one null sink, `speaker`: its process and the environment its clients need."""
     if missing():
         reason = f"no {', '.join(missing())}: apt-get install {PACKAGES}"
         if os.environ.get("CI"):
@@ -80,10 +79,16 @@ def pulse(tmp_path):
                 break
             assert server.poll() is None, "pulseaudio ended at once"
             time.sleep(0.1)
-        yield environment
+        yield server, environment
     finally:
         server.terminate()
         server.wait(timeout=20)
+
+
+@pytest.fixture
+def pulse(pulse_server):
+    """The environment in which programs reach the private sound server."""
+    return pulse_server[1]
 
 
 @pytest.fixture
@@ -162,21 +167,17 @@ def test_a_microphone_that_is_unplugged_is_reported(pulse, tmp_path):
     assert len(np.load(tmp_path / "recorded.npy")) > 0, "what was captured before was delivered"
 
 
-def test_a_microphone_that_falls_silent_is_reported(pulse, tmp_path):
+def test_a_microphone_that_falls_silent_is_reported(pulse_server, tmp_path):
     """The server stops without a word: no error from any layer, only no more samples."""
-    recorder = record(pulse, tmp_path / "recorded.npy", 1000)
+    server, environment = pulse_server
+    recorder = record(environment, tmp_path / "recorded.npy", 1000)
     recorder.wait_for("first block")
-    (server,) = [int(line.split()[1]) for line in processes() if line.split()[0] == str(os.getpid()) and "pulseaudio" in line]
-    os.kill(server, signal.SIGSTOP)
+    server.send_signal(signal.SIGSTOP)
     try:
         assert "delivered nothing for 2 s" in recorder.wait_for("error")
-        assert recorder.finish()[1] == 0
+        assert recorder.finish()[1] == 0, "the process ends although the device cannot be closed"
     finally:
-        os.kill(server, signal.SIGCONT)
-
-
-def processes():
-    return subprocess.run(["ps", "-eo", "ppid,pid,comm"], capture_output=True, text=True, check=True).stdout.splitlines()[1:]
+        server.send_signal(signal.SIGCONT)
 
 
 def test_a_stopped_and_continued_program_goes_on(pulse, tmp_path):

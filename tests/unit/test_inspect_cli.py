@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -118,7 +119,7 @@ def test_on_a_terminal_it_is_coloured_and_fits(path: Path) -> None:
     os.close(parent)
     assert process.wait() == 0
     assert b"\x1b[1m" in output
-    plain = __import__("re").sub(rb"\x1b\[[0-9;]*m", b"", output).decode()
+    plain = re.sub(rb"\x1b\[[0-9;]*m", b"", output).decode()
     assert max(len(line.rstrip()) for line in plain.splitlines()) <= 72
     assert "Measured quality" in plain
 

@@ -1,6 +1,7 @@
 """Damaged packs: whatever the bytes, reading gives a pack or a PackError, and nothing else."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from hypothesis import example, given, settings
@@ -32,11 +33,14 @@ def changed(data: bytes, edits: Edits, keep: float = 1.0) -> bytes:
 
 
 def read(data: bytes) -> Pack | None:
+    refusal = ""
     try:
         pack = Pack.read(data)
     except PackError as error:
-        assert str(error).isprintable()
-        assert len(str(error)) < 1000
+        pack, refusal = None, str(error)
+    assert refusal.isprintable()
+    assert len(refusal) < 1000
+    if pack is None:
         return None
     assert pack.frontend.mel_bins == pack.golden.windows.shape[2]
     assert len(pack.labels) == pack.golden.outputs.shape[1] == len(pack.decoder.thresholds)
@@ -68,10 +72,8 @@ def test_flatbuffer_in_a_sound_archive(edits: Edits) -> None:
 @settings(max_examples=400)
 @given(edits, st.one_of(st.just(1.0), st.floats(0, 1)))
 def test_model_with_right_hashes(edits: Edits, keep: float) -> None:
-    try:
+    with suppress(PackError):  # wrap may refuse it first
         read(assemble(PACK, model=changed(PACK.model, edits, keep) or b"\0"))
-    except PackError:
-        pass  # wrap would not have it
 
 
 @settings(max_examples=300)

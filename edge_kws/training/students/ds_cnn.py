@@ -3,6 +3,11 @@
 Its SAME padding sees the edges of the window, so it cannot be streamed exactly: each step runs the whole window.
 """
 
+# Keras and TensorFlow carry no usable types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false, reportMissingTypeStubs=false
+# pyright: reportUnknownParameterType=false, reportUnknownLambdaType=false, reportArgumentType=false, reportUntypedFunctionDecorator=false
+# pyright: reportAttributeAccessIssue=false, reportUntypedBaseClass=false, reportPrivateUsage=false, reportIndexIssue=false
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
@@ -21,9 +26,9 @@ class DsCnnConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     family: Literal["ds_cnn"]
-    channels: int = Field(64, ge=8, le=512)
-    blocks: int = Field(4, ge=1, le=8)
-    dropout: float = Field(0.2, ge=0, lt=1)
+    channels: int = Field(default=64, ge=8, le=512)
+    blocks: int = Field(default=4, ge=1, le=8)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
 
 
 def build(config: DsCnnConfig, frames: int, mel_bins: int, classes: int) -> keras.Model:

@@ -4,6 +4,11 @@ Every convolution is VALID in time and nothing pools over a fixed length, so the
 input longer by k time strides gives the k + 1 posteriors that k + 1 whole windows would.
 """
 
+# Keras and TensorFlow carry no usable types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false, reportMissingTypeStubs=false
+# pyright: reportUnknownParameterType=false, reportUnknownLambdaType=false, reportArgumentType=false, reportUntypedFunctionDecorator=false
+# pyright: reportAttributeAccessIssue=false, reportUntypedBaseClass=false, reportPrivateUsage=false, reportIndexIssue=false
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
@@ -23,10 +28,10 @@ class HybridConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     family: Literal["hybrid"] = "hybrid"
-    front_channels: tuple[int, int, int] = Field((16, 32, 48), description="channels of the 2-D layers")
-    channels: int = Field(72, ge=8, le=256, description="channels of the 1-D blocks")
-    kernels: tuple[int, ...] = Field((5, 7, 7, 9), description="time kernel of each 1-D block, in columns of 20 ms")
-    dropout: float = Field(0.1, ge=0, lt=1)
+    front_channels: tuple[int, int, int] = Field(default=(16, 32, 48), description="channels of the 2-D layers")
+    channels: int = Field(default=72, ge=8, le=256, description="channels of the 1-D blocks")
+    kernels: tuple[int, ...] = Field(default=(5, 7, 7, 9), description="time kernel of each 1-D block, in columns of 20 ms")
+    dropout: float = Field(default=0.1, ge=0, lt=1)
 
 
 def build(config: HybridConfig, frames: int, mel_bins: int, classes: int) -> keras.Model:

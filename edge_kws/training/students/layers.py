@@ -1,5 +1,10 @@
 """Building blocks of the students. All convolve time with VALID padding; shapes are (batch, columns, bins, channels)."""
 
+# Keras and TensorFlow carry no usable types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false, reportMissingTypeStubs=false
+# pyright: reportUnknownParameterType=false, reportUnknownLambdaType=false, reportArgumentType=false, reportUntypedFunctionDecorator=false
+# pyright: reportAttributeAccessIssue=false, reportUntypedBaseClass=false, reportPrivateUsage=false, reportIndexIssue=false
+
 from typing import Any
 
 import keras

@@ -1,0 +1,1 @@
+"""The build flow: recipe to pack."""

@@ -1,0 +1,120 @@
+"""The training loop: AdamW on a cosine, averaged weights, a checkpoint after every epoch."""
+
+# Keras and TensorFlow carry no usable types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false, reportMissingTypeStubs=false
+# pyright: reportUnknownParameterType=false, reportUnknownLambdaType=false, reportArgumentType=false, reportUntypedFunctionDecorator=false
+# pyright: reportAttributeAccessIssue=false, reportUntypedBaseClass=false, reportPrivateUsage=false, reportIndexIssue=false
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_kws.errors import ConfigError
+from edge_kws.training.examples import Examples
+from edge_kws.training.recipe import Recipe
+
+WARM_UP_STEPS = 200
+_BATCH_NORM_BATCHES = 60
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What one epoch did: loss, balanced recall on the validation clips (0..1), seconds."""
+
+    epoch: int
+    epochs: int
+    loss: float
+    recall: float
+    seconds: float
+
+
+def train(
+    model: Any,
+    examples: Examples,
+    recipe: Recipe,
+    folder: Path,
+    validation: tuple[NDArray[np.float32], NDArray[np.int32]],
+    report: Callable[[EpochReport], None],
+) -> None:
+    """Trains `model` (logits) in place; continues from the checkpoint in `folder` if there is one of the same recipe.
+
+    Raises:
+        ConfigError: the checkpoint belongs to another recipe.
+    """
+    import keras
+    import tensorflow as tf
+
+    training = recipe.training
+    steps = training.epochs * (training.clips_per_epoch // training.batch)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        training.learning_rate / 20, steps - WARM_UP_STEPS, warmup_target=training.learning_rate, warmup_steps=WARM_UP_STEPS
+    )
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=training.weight_decay)
+    average = [tf.Variable(weight, trainable=False) for weight in model.trainable_variables]
+    optimizer.build(model.trainable_variables)
+    classes = len(recipe.labels)
+
+    @tf.function
+    def step(features: Any, labels: Any) -> Any:
+        target = tf.one_hot(labels, classes) * (1 - training.label_smoothing) + training.label_smoothing / classes
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(target, model(features, training=True)))
+        optimizer.apply_gradients(zip(tape.gradient(loss, model.trainable_variables), model.trainable_variables, strict=True))
+        for mean, weight in zip(average, model.trainable_variables, strict=True):
+            mean.assign(mean * training.average_decay + weight * (1 - training.average_decay))
+        return loss
+
+    def score(features: NDArray[np.int8]) -> NDArray[np.float32]:
+        logits = model(examples.model_input(features), training=False)
+        return np.asarray(tf.nn.softmax(logits))[:, -1]
+
+    # model.variables, not the model: a checkpoint of plain lists does not depend on Keras's saving.
+    checkpoint = tf.train.Checkpoint(weights=list(_raw(model.variables)), optimizer=list(_raw(optimizer.variables)), average=average)
+    first = _resume(checkpoint, folder, recipe)
+    for epoch in range(first, training.epochs):
+        began, losses = time.monotonic(), []
+        hard = score if recipe.task == "wake_word" and epoch >= training.epochs // 2 else None
+        for features, labels in examples.batches(epoch, hard):
+            losses.append(step(features, labels))
+        checkpoint.write(str(folder / "checkpoint"))
+        (folder / "progress.json").write_text(json.dumps({"epochs_done": epoch + 1, "recipe": recipe.model_dump_json()}))
+        recall = balanced_recall(model, validation)
+        report(EpochReport(epoch + 1, training.epochs, float(np.mean(losses)), recall, time.monotonic() - began))
+    if training.average_decay > 0:
+        for mean, weight in zip(average, model.trainable_variables, strict=True):
+            weight.assign(mean)
+        # The averaged weights see other activations than the last ones did.
+        for count, (features, _) in enumerate(examples.batches(training.epochs)):
+            model(features, training=True)
+            if count == _BATCH_NORM_BATCHES:
+                break
+
+
+def _raw(variables: Any) -> Any:
+    return (variable.value for variable in variables)
+
+
+def _resume(checkpoint: Any, folder: Path, recipe: Recipe) -> int:
+    state = folder / "progress.json"
+    if not state.exists():
+        return 0
+    progress = json.loads(state.read_text())
+    if progress["recipe"] != recipe.model_dump_json():
+        raise ConfigError(f"{folder}: holds a checkpoint of another recipe; choose another --out or remove that folder")
+    checkpoint.read(str(folder / "checkpoint")).assert_existing_objects_matched()
+    return int(progress["epochs_done"])
+
+
+def balanced_recall(model: Any, validation: tuple[NDArray[np.float32], NDArray[np.int32]]) -> float:
+    """Mean of the recalls of the classes present."""
+    features, labels = validation
+    predicted = np.concatenate(
+        [np.argmax(model(features[i : i + 512], training=False), axis=1) for i in range(0, len(features), 512)],
+    )
+    return float(np.mean([(predicted[labels == label] == label).mean() for label in np.unique(labels)]))

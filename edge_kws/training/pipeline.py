@@ -1,0 +1,283 @@
+"""The build flow on one screen: recipe -> material -> trained student -> int8 -> measured pack."""
+
+# Keras and TensorFlow carry no usable types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false, reportMissingTypeStubs=false
+# pyright: reportUnknownParameterType=false, reportUnknownLambdaType=false, reportArgumentType=false, reportUntypedFunctionDecorator=false
+# pyright: reportAttributeAccessIssue=false, reportUntypedBaseClass=false, reportPrivateUsage=false, reportIndexIssue=false
+
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_kws.data.features import AMPLITUDE_UNIT, mel_store
+from edge_kws.decoder import DecoderConfig
+from edge_kws.evaluation.clips import evaluate_clips
+from edge_kws.evaluation.wake_word import evaluate_wake_word
+from edge_kws.pack import Golden, Measurement, Pack, Provenance, build_pack
+from edge_kws.training.examples import Examples
+from edge_kws.training.loop import EpochReport, train
+from edge_kws.training.material import Prepared, Say, prepare
+from edge_kws.training.recipe import SILENCE, UNKNOWN, Recipe
+
+CALIBRATION_WINDOWS = 400
+GOLDEN_WINDOWS = 2
+_VALIDATION_CLIPS = 120
+_RUNNER = "LiteRT BUILTIN_REF int8, C front end"
+_STREAM_RUNNER = "LiteRT BUILTIN_REF int8, C front end, C decoder, streamed"
+
+
+def run(recipe: Recipe, text: str, root: Path, out: Path, cache: Path, say: Say) -> Path:
+    """Trains, quantises and measures; returns the pack's path, `out`/NAME.tflite. Interrupted, it continues when run again.
+
+    Args:
+        recipe: what to do.
+        text: its TOML, kept in the pack.
+        root: folder of the data sets.
+        out: folder of checkpoints and the pack.
+        cache: folder of the feature cache.
+        say: takes progress, a line at a time.
+
+    Raises:
+        ConfigError: data that is missing or unfit.
+        QuantizationError: the model could not be quantised.
+    """
+    import keras
+
+    from edge_kws.training.students import build_student
+
+    out.mkdir(parents=True, exist_ok=True)
+    keras.utils.set_random_seed(recipe.seed)
+    prepared = prepare(recipe, root, cache, say)
+    examples = Examples(recipe, prepared.training)
+    model = build_student(recipe.student, recipe.window_frames, recipe.frontend.mel_bins, len(recipe.labels))
+    say(f"student {recipe.student.family}: {model.count_params()} parameters; checkpoints in {out}")
+    train(model, examples, recipe, out, validation_set(recipe, prepared, examples, cache), lambda report: say(_line(report)))
+    model.save_weights(out / "student.weights.h5")
+    return export(model, recipe, text, prepared, examples, out, say)
+
+
+def export(model: Any, recipe: Recipe, text: str, prepared: Prepared, examples: Examples, out: Path, say: Say) -> Path:
+    """Quantises a trained student, chooses the threshold on validation data, measures on test data and writes the pack."""
+    from edge_kws_quantization.compare import compare_layers
+    from edge_kws_quantization.ptq import cost, quantise
+
+    labels = np.arange(CALIBRATION_WINDOWS, dtype=np.int32) % len(recipe.labels)
+    windows = examples.features(labels, np.random.default_rng([recipe.seed, 1]), None)
+    int8 = quantise(model, windows, recipe.frontend_config)
+    for row in sorted(compare_layers(_float_tflite(model), int8, windows[:32], recipe.frontend_config), key=lambda row: row.sqnr_db)[:3]:
+        say(f"  worst layers: {row.index} {row.operator} {row.shape}: {row.sqnr_db:.1f} dB signal to quantisation noise")
+    parameters, macs_window, macs_hop = cost(int8)
+    say(f"int8: {len(int8)} bytes, {parameters} parameters, {macs_window} MAC a window, {macs_hop:.0f} a hop when streamed")
+
+    pack = build_pack(
+        int8,
+        Golden.record(int8, windows[-GOLDEN_WINDOWS:]),
+        name=recipe.name,
+        version=recipe.version,
+        description=recipe.description,
+        task=recipe.task,
+        labels=recipe.labels,
+        frontend=recipe.frontend_config,
+        decoder=_decoder(recipe, recipe.decoder.threshold or 0.5),
+        inference_stride_hops=recipe.inference_stride_hops,
+        parameters=parameters,
+        macs_per_window=macs_window,
+        macs_per_hop=macs_hop,
+        ledger=prepared.ledger,
+        license=recipe.license,
+        recipe=text,
+        provenance=_provenance(recipe),
+    )
+    pack = (
+        _measured_wake_word(pack, recipe, prepared, say)
+        if recipe.task == "wake_word"
+        else _measured_clips(pack, model, prepared, examples, say)
+    )
+    path = pack.write(out / f"{recipe.name}.tflite")
+    say(f"pack: {path}, {path.stat().st_size} bytes; next: edge-kws inspect {path}")
+    return path
+
+
+def validation_set(recipe: Recipe, prepared: Prepared, examples: Examples, cache: Path) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """A class-balanced part of the validation clips, completed from pictures where a word has few: (features, labels)."""
+    random = np.random.default_rng(recipe.seed)
+    index = {label: i for i, label in enumerate(recipe.labels)}
+    room = dict.fromkeys(index, _VALIDATION_CLIPS)
+    chosen: list[tuple[int, int]] = []
+    for row in random.permutation(len(prepared.validation)):
+        label = prepared.validation[row].label if prepared.validation[row].label in index else UNKNOWN
+        if room[label]:
+            room[label] -= 1
+            chosen.append((int(row), index[label]))
+    paths = [prepared.validation[row].path for row, _ in chosen]
+    store = mel_store(paths, recipe.frontend_config, cache, clip_samples=recipe.clip_samples)
+    clips = [store.frames(i) for i in range(len(store))]
+    labels = [label for _, label in chosen]
+    for row in random.permutation(len(prepared.validation_picture_labels)):
+        label = prepared.validation_picture_labels[row]
+        if prepared.validation_pictures is not None and room.get(label):
+            room[label] -= 1
+            clips.append(prepared.validation_pictures[row])
+            labels.append(index[label])
+    features = examples.quantised(np.stack(clips).astype(np.float32) * AMPLITUDE_UNIT)
+    return examples.model_input(features), np.array(labels, np.int32)
+
+
+def _line(report: EpochReport) -> str:
+    return (
+        f"epoch {report.epoch}/{report.epochs}  loss {report.loss:.3f}  balanced recall {100 * report.recall:.1f} %  {report.seconds:.0f} s"
+    )
+
+
+def _decoder(recipe: Recipe, threshold: float) -> DecoderConfig:
+    step_ms = recipe.frontend.hop_ms * recipe.inference_stride_hops
+    return DecoderConfig(
+        thresholds=tuple(threshold if label in recipe.keywords else None for label in recipe.labels),
+        average_window=recipe.decoder.average_window,
+        min_consecutive=recipe.decoder.min_consecutive,
+        refractory_steps=recipe.decoder.refractory_ms // step_ms,
+    )
+
+
+def _with_threshold(pack: Pack, recipe: Recipe, threshold: float) -> Pack:
+    info = pack.info.model_copy(update={"decoder": _decoder(recipe, threshold).to_dict()})
+    return Pack.read(Pack(None, pack.model, info, pack.golden).to_bytes())
+
+
+def _float_tflite(model: Any) -> bytes:
+    import keras
+    import tensorflow as tf
+
+    inputs = keras.Input(batch_shape=(1, *model.inputs[0].shape[1:]))
+    converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(inputs, keras.layers.Softmax()(model(inputs))))
+    return bytes(converter.convert())
+
+
+def _measured_clips(pack: Pack, model: Any, prepared: Prepared, examples: Examples, say: Say) -> Pack:
+    """Float against int8 on the test clips."""
+    names = set(pack.labels)
+    clips = [(clip.path, clip.label if clip.label in names else UNKNOWN) for clip in prepared.test]
+    clips += [(recording.path, SILENCE) for recording in prepared.held_out_noise]
+
+    def floating(windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(model(windows[..., np.newaxis] if windows.ndim == 3 else windows, training=False))
+
+    result = evaluate_clips(pack, clips, floating, workers=2)
+    say(f"test: top-1 {100 * result.top1:.2f} % of {result.count} clips, macro recall {100 * result.macro_recall:.2f} %")
+    data = "Speech Commands v0.02, the test clips at hand; _silence_: noise recordings held out"
+    rows = [
+        Measurement(
+            name="top1",
+            value=result.top1,
+            interval=result.top1_interval,
+            interval_kind="wilson",
+            count=result.count,
+            data=data,
+            runner=_RUNNER,
+        ),
+        Measurement(name="macro recall", value=result.macro_recall, count=result.count, data=data, runner=_RUNNER),
+    ]
+    for label in pack.labels:
+        correct, count, recall, interval = result.recall(label)
+        if recall is not None:
+            say(f"  {label:10s} {correct}/{count}")
+            rows.append(
+                Measurement(
+                    name=f"recall {label}", value=recall, interval=interval, interval_kind="wilson", count=count, data=data, runner=_RUNNER
+                )
+            )
+    if result.floating is not None:
+        say(f"  float top-1 {100 * result.floating.correct / result.count:.2f} %")
+        rows.append(
+            Measurement(
+                name="top1 float",
+                value=result.floating.correct / result.count,
+                count=result.count,
+                data=data,
+                runner="Keras float",
+                note="before int8",
+            )
+        )
+    return pack.with_quality(rows)
+
+
+def _measured_wake_word(pack: Pack, recipe: Recipe, prepared: Prepared, say: Say) -> Pack:
+    """Threshold from validation recordings; misses and false accepts from test ones."""
+    word = recipe.keywords[0]
+    by_split = {
+        split: (
+            [clip.path for clip in clips if clip.label == word],
+            {
+                "other words": [clip.path for clip in clips if clip.label != word],
+                **{
+                    source: chosen
+                    for source, recordings in prepared.validation_negatives.items()
+                    if (chosen := [r.path for r in recordings if r.split == split])
+                },
+            },
+        )
+        for split, clips in (("validation", prepared.validation), ("test", prepared.test))
+    }
+    if recipe.decoder.threshold is None:
+        found = evaluate_wake_word(pack, *by_split["validation"], workers=2)
+        point = next(p for p in found.operating_points if p.target_per_hour == recipe.decoder.max_false_accepts_per_hour)
+        say(f"threshold {point.threshold:.3f}: {100 * point.miss_rate:.1f} % misses on validation recordings")
+        pack = _with_threshold(pack, recipe, point.threshold)
+    result = evaluate_wake_word(pack, *by_split["test"], workers=2)
+    own = result.own
+    say(f"test: {100 * own.miss_rate:.1f} % misses, {own.total_false_accepts} false accepts in {own.hours:.2f} h")
+    strata = "; ".join(f"{stratum.name} {stratum.hours:.2f} h" for stratum in result.strata)
+    rows = [
+        Measurement(
+            name="misses",
+            value=own.miss_rate,
+            interval=own.miss_interval,
+            interval_kind="wilson",
+            count=own.positives,
+            data="Speech Commands v0.02, the test recordings at hand",
+            runner=_STREAM_RUNNER,
+            note="speakers training never saw",
+        ),
+        Measurement(
+            name="false accepts per hour",
+            value=own.false_accepts_per_hour,
+            interval=own.false_accepts_interval,
+            interval_kind="poisson",
+            count=own.total_false_accepts,
+            data=f"held out: {strata}",
+            runner=_STREAM_RUNNER,
+            note="; ".join(claim.text for claim in own.claims)[:200],
+        ),
+    ]
+    for point in result.operating_points[1:]:
+        rows.append(
+            Measurement(
+                name=f"misses at {point.target_per_hour} false accepts per hour",
+                value=point.miss_rate,
+                interval=point.miss_interval,
+                interval_kind="wilson",
+                count=point.positives,
+                data="the same recordings",
+                runner=_STREAM_RUNNER,
+                note=f"threshold {point.threshold:.3f} chosen on these negatives, so optimistic",
+            )
+        )
+    return pack.with_quality(rows)
+
+
+def _provenance(recipe: Recipe) -> Provenance:
+    repository = Path(__file__).resolve().parents[2]
+    commit = subprocess.run(["git", "-C", str(repository), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    tools = {"python": platform.python_version(), **{name: version(name) for name in ("keras", "numpy", "ai-edge-litert")}}
+    return Provenance(
+        commit=commit.stdout.strip() or "unknown",
+        seed=recipe.seed,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        tool_versions=tools,
+    )

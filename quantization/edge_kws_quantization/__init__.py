@@ -1,0 +1,1 @@
+"""Float Keras models to int8 TFLite, and how much that costs."""
