@@ -10,3 +10,9 @@ def shipped_packs() -> dict[str, Path]:
     installed, checkout = _PACKAGE / "packs", _PACKAGE.parent / "models"
     folder = installed if installed.is_dir() else checkout
     return {path.stem: path for path in sorted(folder.glob("*.tflite"))}
+
+
+def demo_speech() -> Path:
+    """The speech of `edge-kws demo`; a `.json` of what is said lies beside it."""
+    installed = _PACKAGE / "examples" / "demo.flac"
+    return installed if installed.is_file() else _PACKAGE.parent / "examples" / "demo.flac"

@@ -17,6 +17,8 @@ from edge_kws.frontend import FeatureBank
 from edge_kws.training.recipe import Recipe
 
 Amplitudes = NDArray[np.float32]
+_HARD_DRAWS = 4
+"""Cuts looked at for each hard negative kept."""
 _SCARCE = 500
 """A word with fewer recordings than this takes more of its examples from pictures."""
 
@@ -125,8 +127,9 @@ class Examples:
         if len(spoken):
             raw = np.stack([self._clip(str(names[i]), random) for i in spoken])
             clips[spoken] = self._axis.apply(shifted(raw, self.frames, config.shift_ms / hop_ms, config.speed, random), random)
-        for i in np.flatnonzero(names == "/"):
-            clips[i] = self._negative(random, score)
+        cuts = np.flatnonzero(names == "/")
+        if len(cuts):
+            clips[cuts] = self._negatives(len(cuts), random, score)
         clips *= decibels(random.uniform(*config.gain_db, (count, 1, 1)))
         noise = self._noise(count, random)
         silent = names == ""
@@ -172,12 +175,19 @@ class Examples:
         piece = recording[start : start + self.frames].astype(np.float32) * AMPLITUDE_UNIT
         return np.pad(piece, ((0, self.frames - len(piece)), (0, 0)), mode="wrap") if len(piece) < self.frames else piece
 
-    def _negative(self, random: np.random.Generator, score: "Callable[[NDArray[np.int8]], NDArray[np.float32]] | None") -> Amplitudes:
+    def _negatives(
+        self, count: int, random: np.random.Generator, score: "Callable[[NDArray[np.int8]], NDArray[np.float32]] | None"
+    ) -> Amplitudes:
+        """Cuts of long recordings; with `score`, a share of them are the worst of several drawn."""
         assert self.material.negatives is not None
-        if score is None or random.random() > self.recipe.training.hard_negative_share:
-            return self._cut(self.material.negatives, random)
-        pieces = np.stack([self._cut(self.material.negatives, random) for _ in range(8)])
-        return pieces[int(np.argmax(score(self.quantised(pieces))))]
+        store = self.material.negatives
+        pieces = np.stack([self._cut(store, random) for _ in range(count)])
+        hard = int(count * self.recipe.training.hard_negative_share) if score is not None else 0
+        if hard and score is not None:
+            drawn = np.stack([self._cut(store, random) for _ in range(hard * _HARD_DRAWS)])
+            losses = score(self.quantised(drawn))
+            pieces[:hard] = drawn[np.argsort(losses)[-hard:]]
+        return pieces
 
     def _noise(self, count: int, random: np.random.Generator) -> Amplitudes:
         noise = synthetic_noise(count, self.frames, self.bins, random)

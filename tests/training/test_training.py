@@ -1,0 +1,96 @@
+"""The whole build flow on a data set of tones, with TensorFlow: minutes, so marked slow."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_kws.pack import Pack
+
+pytestmark = pytest.mark.slow
+
+RECIPE = """
+name = "tones"
+version = "1.0.0"
+description = "Rising against falling tones"
+task = "keywords"
+keywords = ["rise", "fall"]
+inference_stride_hops = 4
+[student]
+family = "{family}"
+{student}
+[training]
+epochs = 4
+clips_per_epoch = 1920
+batch = 64
+keyword_share = 0.6
+unknown_share = 0.2
+average_decay = 0.97
+[augmentation]
+snr_db = [10, 30]
+[decoder]
+threshold = 0.7
+"""
+HYBRID = "front_channels = [8, 8, 8]\nchannels = 16\nkernels = [5, 7]\n"
+
+
+def _tone(kind: str, random: np.random.Generator) -> np.ndarray:
+    time = np.arange(16_000) / 16_000
+    low, high = random.uniform(300, 500), random.uniform(1500, 2500)
+    path = {"rise": low + (high - low) * time, "fall": high - (high - low) * time, "flat": np.full_like(time, (low + high) / 2)}[kind]
+    return (6000 * np.sin(2 * np.pi * np.cumsum(path) / 16_000) * np.hanning(16_000)).astype(np.int16)
+
+
+@pytest.fixture(scope="module")
+def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tree of the official Speech Commands shape."""
+    import soundfile
+
+    root = tmp_path_factory.mktemp("data")
+    random = np.random.default_rng(5)
+    for kind in ("rise", "fall", "flat"):
+        (root / "speech_commands" / kind).mkdir(parents=True)
+        for number in range(60):
+            speaker = hashlib.sha1(f"{number}".encode()).hexdigest()[:8]
+            soundfile.write(root / "speech_commands" / kind / f"{speaker}_nohash_0.wav", _tone(kind, random), 16_000)
+    (root / "speech_commands" / "_background_noise_").mkdir()
+    noise = random.normal(0, 200, 160_000).astype(np.int16)
+    soundfile.write(root / "speech_commands" / "_background_noise_" / "hiss.wav", noise, 16_000)
+    return root
+
+
+def _train(tmp: Path, data: Path, text: str) -> subprocess.CompletedProcess[str]:
+    recipe = tmp / "tones.toml"
+    recipe.write_text(text)
+    command = [sys.executable, "-m", "edge_kws.cli.main", "train", str(recipe), "--data", str(data), "--out", str(tmp / "out")]
+    environment = {"XDG_CACHE_HOME": str(tmp / "cache"), "PATH": "/usr/bin:/bin", "TF_CPP_MIN_LOG_LEVEL": "3", "HOME": str(tmp)}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+
+@pytest.mark.parametrize(("family", "student"), [("hybrid", HYBRID), ("ds_cnn", "channels = 16\nblocks = 2\n")])
+def test_a_recipe_becomes_a_pack_that_hears(tmp_path: Path, tones: Path, family: str, student: str) -> None:
+    text = RECIPE.format(family=family, student=student)
+    done = _train(tmp_path, tones, text)
+    assert done.returncode == 0, done.stderr[-2000:]
+    pack = Pack.load(tmp_path / "out" / "tones.tflite")
+    pack.verify(deep=True)
+    assert pack.labels == ("_silence_", "_unknown_", "rise", "fall")
+    assert pack.info.recipe == text
+    top1 = next(row.value for row in pack.info.quality if row.name == "top1")
+    assert top1 > 0.6, done.stdout
+
+    again = _train(tmp_path, tones, text)
+    assert again.returncode == 0
+    assert "epoch" not in again.stdout, "a finished training is not repeated"
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path, tones: Path) -> None:
+    first = RECIPE.format(family="hybrid", student=HYBRID).replace("epochs = 4", "epochs = 1").replace("1920", "256")
+    assert _train(tmp_path, tones, first).returncode == 0
+    other = _train(tmp_path, tones, first.replace("1.0.0", "1.0.1"))
+    assert other.returncode == 2
+    assert "another recipe" in other.stderr
+    assert "Traceback" not in other.stderr
