@@ -14,7 +14,8 @@ import time
 import numpy as np
 import pytest
 import soundfile
-from loudness_pack import loudness_pack
+
+from tests.golden.loudness_pack import loudness_pack
 
 LISTEN = [sys.executable, "-m", "edge_kws.cli.main", "listen"]
 BURSTS_S = (1.0, 2.5)
