@@ -1,4 +1,4 @@
-"""Build hook: the C library and the shipped packs go into the wheel, which is tagged py3-none-<platform>."""
+"""Build hook: the C library, the shipped packs and the demo's speech go into the wheel, which is tagged py3-none-<platform>."""
 
 import importlib.util
 import sys
@@ -40,8 +40,9 @@ class NativeLibraryHook(BuildHookInterface):  # pyright: ignore[reportMissingTyp
         self._scratch = tempfile.TemporaryDirectory()
         library = Path(self._scratch.name) / native_build.library_name()
         native_build.build(root, library)
-        packs = {str(path): f"edge_kws/packs/{path.name}" for path in root.glob("models/*.tflite")}
-        build_data["force_include"] |= {str(library): f"edge_kws/{library.name}"} | packs
+        resources = {path: f"edge_kws/packs/{path.name}" for path in root.glob("models/*.tflite")}
+        resources |= {path: f"edge_kws/examples/{path.name}" for path in root.glob("examples/demo.*") if path.suffix in {".flac", ".json"}}
+        build_data["force_include"] |= {str(path): target for path, target in {library: f"edge_kws/{library.name}", **resources}.items()}
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Drop the scratch folder."""

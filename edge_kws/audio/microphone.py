@@ -2,7 +2,7 @@
 
 import atexit
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from types import ModuleType, TracebackType
 from typing import Any, Protocol, Self
 
@@ -114,7 +114,7 @@ class Microphone:
                 # Neither must the end of the program, where sounddevice would close the same stream once more.
                 atexit.unregister(import_sounddevice()._exit_handler)
 
-    def blocks(self) -> Iterator[NDArray[np.int16] | Gap]:
+    def blocks(self) -> Generator[NDArray[np.int16] | Gap, None, None]:
         """Yield int16 blocks of at most 50 ms, and gaps, until the device goes; see `AudioSource.blocks`."""
         with self:
             silent_polls, callbacks = 0, 0

@@ -78,7 +78,9 @@ def _print(events: "list[Event]", said: list[dict[str, Any]], keywords: set[str]
     for time_s, word, outcome in sorted(rows):
         typer.echo(f"{time_s:6.2f} s  {word:22}  {outcome}")
     if said:
-        typer.echo(f"{hits} of {wanted} keywords heard, {len(left)} extra events. The voices are synthetic; see `edge-kws inspect` for real ones.")
+        typer.echo(
+            f"{hits} of {wanted} keywords heard, {len(left)} extra events. The voices are synthetic; see `edge-kws inspect` for real ones."
+        )
 
 
 def _draw(
@@ -98,7 +100,12 @@ def _draw(
 
     seconds = len(pcm) / 16_000
     figure, axes = plt.subplots(
-        2 + len(traces), 1, sharex=True, figsize=(14, 4.2 + 1.9 * len(traces)), height_ratios=[1, 1.3, *[1.3] * len(traces)], layout="constrained"
+        2 + len(traces),
+        1,
+        sharex=True,
+        figsize=(14, 4.2 + 1.9 * len(traces)),
+        height_ratios=[1, 1.3, *[1.3] * len(traces)],
+        layout="constrained",
     )
     axes[0].plot(np.arange(len(pcm)) / 16_000, pcm / 32768, color="#335577", linewidth=0.4)
     axes[0].set(ylabel="waveform", ylim=(-0.5, 0.5))

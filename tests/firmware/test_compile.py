@@ -29,21 +29,29 @@ def test_strict_c99(tmp_path: Path, name: str, bits: str) -> None:
     probe = subprocess.run([compiler, bits, "-xc", "-fsyntax-only", "-include", "stdint.h", "/dev/null"], capture_output=True, check=False)
     if probe.returncode != 0:
         pytest.skip(f"{name} {bits}: no headers for it here")
-    done = subprocess.run([compiler, bits, *STRICT, INCLUDE, "-c", *map(str, SOURCES)], capture_output=True, text=True, cwd=tmp_path, check=False)
+    done = subprocess.run(
+        [compiler, bits, *STRICT, INCLUDE, "-c", *map(str, SOURCES)], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert len(list(tmp_path.glob("*.o"))) == len(SOURCES)
 
 
 def test_the_header_serves_cpp(tmp_path: Path) -> None:
     unit = tmp_path / "unit.cpp"
-    unit.write_text('#include "ekws.h"\nint main() { ekws_spectrum_t s; return ekws_spectrum_init(&s, nullptr) == EKWS_ERROR_CONFIG ? 0 : 1; }\n')
-    done = subprocess.run([_compiler("g++"), "-Wall", "-Wextra", "-Werror", INCLUDE, "-fsyntax-only", str(unit)], capture_output=True, text=True, check=False)
+    unit.write_text(
+        '#include "ekws.h"\nint main() { ekws_spectrum_t s; return ekws_spectrum_init(&s, nullptr) == EKWS_ERROR_CONFIG ? 0 : 1; }\n'
+    )
+    done = subprocess.run(
+        [_compiler("g++"), "-Wall", "-Wextra", "-Werror", INCLUDE, "-fsyntax-only", str(unit)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
 def test_every_symbol_has_the_prefix(tmp_path: Path) -> None:
     subprocess.run([_compiler("gcc"), "-std=c99", INCLUDE, "-c", *map(str, SOURCES)], check=True, cwd=tmp_path)
-    names = subprocess.run(["nm", "-g", "--defined-only", *map(str, tmp_path.glob("*.o"))], capture_output=True, text=True, check=True).stdout
+    names = subprocess.run(
+        ["nm", "-g", "--defined-only", *map(str, tmp_path.glob("*.o"))], capture_output=True, text=True, check=True
+    ).stdout
     symbols = [line.split()[-1] for line in names.splitlines() if len(line.split()) == 3]
     assert symbols
     assert [symbol for symbol in symbols if not symbol.startswith("ekws_")] == []
@@ -54,7 +62,9 @@ def test_fuzzing_finds_nothing(tmp_path: Path) -> None:
     """libFuzzer with ASan and UBSan: hostile configurations and tables, any PCM, any chunking, any posteriors."""
     binary = tmp_path / "fuzz"
     flags = ["-g", "-O1", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=undefined", "-std=c99", INCLUDE]
-    built = subprocess.run([_compiler("clang"), *flags, str(HARNESS), *map(str, SOURCES), "-o", str(binary)], capture_output=True, text=True, check=False)
+    built = subprocess.run(
+        [_compiler("clang"), *flags, str(HARNESS), *map(str, SOURCES), "-o", str(binary)], capture_output=True, text=True, check=False
+    )
     if built.returncode != 0 and "CI" not in os.environ and "fuzzer" in built.stderr:
         pytest.skip("clang has no fuzzer runtime here (libclang-rt-dev)")
     assert built.returncode == 0, built.stderr

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-_PARTS = ("edge_kws", "quantization", "firmware", "models", "pyproject.toml", "hatch_build.py", "README.md", "LICENSE")
+_PARTS = ("edge_kws", "quantization", "firmware", "models", "examples", "pyproject.toml", "hatch_build.py", "README.md", "LICENSE")
 
 
 @pytest.fixture

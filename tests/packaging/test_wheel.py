@@ -50,6 +50,7 @@ def test_wheel_holds_the_library_and_runs_without_a_checkout(copy_tree: Callable
 
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {f"edge_kws/{library_name()}", "edge_kws/py.typed", "edge_kws/cli/main.py"} <= names
+    assert {f"edge_kws/examples/demo.{suffix}" for suffix in ("flac", "json")} <= names
     assert {path.name for path in root.glob("models/*.tflite")} == {Path(n).name for n in names if n.startswith("edge_kws/packs/")}
     assert {n.split("/")[0] for n in names} <= {"edge_kws", "edge_kws_quantization", f"edge_kws-{__version__}.dist-info"}
 
@@ -68,5 +69,6 @@ def test_source_distribution_installs_with_its_dependencies(copy_tree: Callable[
     python = _bare_python(tmp_path, wheel)
     assert _run(python.with_name("edge-kws"), "--version", cwd=tmp_path).strip() == f"edge-kws {__version__}"
     assert "commands" in _run(python.with_name("edge-kws"), "models", cwd=tmp_path)
+    _run(python.with_name("edge-kws"), "demo", cwd=tmp_path)
     assert not json.loads(_run(python, "-c", _ASK, cwd=tmp_path))["tensorflow"]
     _run(python, "-c", "import edge_kws; [getattr(edge_kws, name) for name in edge_kws.__all__]", cwd=tmp_path)

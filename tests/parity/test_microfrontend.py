@@ -61,6 +61,10 @@ def test_synthetic_speech() -> None:
 
 
 def test_real_speech(shared_data: Path) -> None:
-    files = [path for folder in ("speech_commands/marvin", "librispeech_train_clean_251") for path in sorted((shared_data / folder).glob("*.wav"))[:25]]
+    files = [
+        path
+        for folder in ("speech_commands/marvin", "librispeech_train_clean_251")
+        for path in sorted((shared_data / folder).glob("*.wav"))[:25]
+    ]
     assert files
     assert_equal(np.concatenate([soundfile.read(path, dtype="int16")[0] for path in files]))

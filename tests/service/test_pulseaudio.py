@@ -3,6 +3,7 @@
 PortAudio looks for devices once a process, so each recording runs in a process of its own.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -15,6 +16,8 @@ from ctypes.util import find_library
 import numpy as np
 import pytest
 import soundfile
+
+from tests.golden.loudness_pack import loudness_pack
 
 PLAYED_S = 3.0
 PACKAGES = "pulseaudio pulseaudio-utils libasound2-plugins libportaudio2"
@@ -114,10 +117,8 @@ def find(wanted, recorded):
 class Recorder:
     """A process that records, and what it has said so far."""
 
-    def __init__(self, environment, arguments):
-        self.process = subprocess.Popen(
-            [sys.executable, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
+    def __init__(self, environment, arguments, stderr=subprocess.DEVNULL):
+        self.process = subprocess.Popen([sys.executable, *arguments], env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True)
         # No test may hang on a device: whatever happens, the process ends and its output with it.
         self.guard = threading.Timer(60, self.process.kill)
         self.guard.start()
@@ -206,6 +207,28 @@ def test_an_unknown_name_and_a_dead_server(pulse, tmp_path):
     assert "input device 99 does not exist" in record(pulse, tmp_path / "x.npy", 1, "99").wait_for("error")
     pactl(pulse, "exit")
     assert "error" in record(pulse, tmp_path / "x.npy", 1).wait_for("error")
+
+
+def test_listen_detects_what_is_played_and_reports_the_unplugging(pulse, tmp_path):
+    """The whole device flow: capture, ring buffer, front end, model, decoder, JSON."""
+    loudness_pack().write(tmp_path / "loudness.tflite")
+    burst = np.concatenate([np.zeros(24_000), np.random.default_rng(0).integers(-6000, 6000, 8000)])
+    soundfile.write(tmp_path / "bursts.wav", np.tile(burst.astype(np.int16), 30), 16_000)  # long enough for a slow start
+    arguments = ["listen", "--model", str(tmp_path / "loudness.tflite"), "--device", "PULSE", "--jsonl"]
+    recorder = Recorder(pulse, ["-m", "edge_kws.cli.main", *arguments], stderr=subprocess.PIPE)
+    player = subprocess.Popen(["paplay", "--device=speaker", str(tmp_path / "bursts.wav")], env=pulse, stderr=subprocess.DEVNULL)
+    event = json.loads(recorder.wait_for("event"))
+    assert (event["model"], event["label"]) == ("loudness", "loud")
+    pactl(pulse, "unload-module", "module-null-sink")
+    rest, status = recorder.finish()
+    player.kill()
+    player.wait()
+    assert status == 2
+    assert all(json.loads(line)["type"] in ("event", "gap") for line in rest.splitlines())
+    assert recorder.process.stderr is not None
+    *_, summary, error = recorder.process.stderr.read().splitlines()
+    assert "s of audio, " in summary
+    assert error.startswith("edge-kws: error: microphone 'pulse': ")
 
 
 def test_devices_lists_it(pulse):

@@ -43,9 +43,7 @@ def test_it_equals_its_definition_in_any_chunking(
     seed: int, average: int, consecutive: int, refractory: int, thresholds: list[float | None]
 ) -> None:
     random = np.random.default_rng(seed)
-    config = DecoderConfig(
-        thresholds=tuple(thresholds), average_window=average, min_consecutive=consecutive, refractory_steps=refractory
-    )
+    config = DecoderConfig(thresholds=tuple(thresholds), average_window=average, min_consecutive=consecutive, refractory_steps=refractory)
     posteriors = random.integers(-128, 128, (60, len(thresholds))).astype(np.int8)
     whole = Decoder(config).process(posteriors)
     assert [(d.step, d.class_index) for d in whole] == _reference(config, posteriors)

@@ -79,7 +79,16 @@ def test_silence_and_clipping_stay_in_range() -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{"window_ms": 40}, {"hop_ms": 0}, {"mel_bins": 65}, {"upper_hz": 8000.0}, {"feature_divisor": 0}, {"colour": 1}, {"pcan": 1}, {"mel_bins": 40.5}],
+    [
+        {"window_ms": 40},
+        {"hop_ms": 0},
+        {"mel_bins": 65},
+        {"upper_hz": 8000.0},
+        {"feature_divisor": 0},
+        {"colour": 1},
+        {"pcan": 1},
+        {"mel_bins": 40.5},
+    ],
 )
 def test_bad_configurations_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(FrontendError, match=next(iter(values))):
