@@ -3,6 +3,8 @@
 Run again, it makes the same audio: voices, words, pauses and noise are fixed.
 """
 
+# pyright: basic
+
 import json
 import subprocess
 import tempfile
@@ -14,9 +16,26 @@ import soxr
 
 RATE_HZ = 16_000
 VOICES = ("slt", "rms", "awb", "kal16")
-SAID = (
-    "yes", "no", "marvin", "stop", "go", "house", "left", "right", "happy", "marvin", "up", "down", "off", "on", "learn", "yes", "stop", "marvin",
-)  # fmt: skip
+SAID = [
+    "yes",
+    "no",
+    "marvin",
+    "stop",
+    "go",
+    "house",
+    "left",
+    "right",
+    "happy",
+    "marvin",
+    "up",
+    "down",
+    "off",
+    "on",
+    "learn",
+    "yes",
+    "stop",
+    "marvin",
+]
 HERE = Path(__file__).resolve().parent
 
 

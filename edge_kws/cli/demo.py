@@ -1,5 +1,8 @@
 """`edge-kws demo`: the shipped packs at work on recorded speech, and a picture of what happened."""
 
+# matplotlib leaves parts of its types unknown.
+# pyright: reportUnknownMemberType=false
+
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +13,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edge_kws.detector import Detector
     from edge_kws.events import Event
 
 _HIT_WINDOW_S = 1.2
@@ -79,7 +81,7 @@ def _print(events: "list[Event]", said: list[dict[str, Any]], keywords: set[str]
         typer.echo(f"{time_s:6.2f} s  {word:22}  {outcome}")
     if said:
         typer.echo(
-            f"{hits} of {wanted} keywords heard, {len(left)} extra events. The voices are synthetic; see `edge-kws inspect` for real ones."
+            f"{hits} of {wanted} keywords heard, {len(left)} extra events. The voices are synthetic; `edge-kws inspect` has real ones."
         )
 
 
@@ -91,7 +93,6 @@ def _draw(
     events: "list[Event]",
     said: list[dict[str, Any]],
 ) -> None:
-    # pyright: reportUnknownMemberType=false
     import matplotlib as mpl
     import numpy as np
 

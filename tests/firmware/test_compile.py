@@ -59,7 +59,7 @@ def test_every_symbol_has_the_prefix(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_fuzzing_finds_nothing(tmp_path: Path) -> None:
-    """libFuzzer with ASan and UBSan: hostile configurations and tables, any PCM, any chunking, any posteriors."""
+    """LibFuzzer with ASan and UBSan: hostile configurations and tables, any PCM, any chunking, any posteriors."""
     binary = tmp_path / "fuzz"
     flags = ["-g", "-O1", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=undefined", "-std=c99", INCLUDE]
     built = subprocess.run(
