@@ -18,11 +18,12 @@ BIN := .venv/bin
 UV := env -u VIRTUAL_ENV -u UV_PYTHON UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 # TensorFlow takes half a gigabyte a worker, so many cores do not mean many workers.
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n < 8 ? n : 8)))
-PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadgroup
+# worksteal, not loadgroup: pytest-xdist 3.8 hangs for ever when a worker of the latter crashes.
+PYTEST := $(BIN)/pytest -n $(JOBS) --dist worksteal
 SOURCES := $(wildcard edge_kws quantization/edge_kws_quantization tests benchmarks examples hatch_build.py)
 
-# Sound devices, speech, sanitizers and fuzzer, and what mediapipe loads.
-TEST_PACKAGES := libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins espeak-ng clang libclang-rt-dev libgl1 libegl1 libgles2
+# A C++ compiler (the header serves both), sound devices, speech, sanitizers and fuzzer, and what mediapipe loads.
+TEST_PACKAGES := g++ libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins espeak-ng clang libclang-rt-dev libgl1 libegl1 libgles2
 ifeq ($(shell uname -m),x86_64)
 # Not the gcc-multilib metapackage: it conflicts with every cross compiler.
 TEST_PACKAGES += $(shell gcc -dumpversion 2>/dev/null | sed -n 's/^\([0-9]*\).*/gcc-\1-multilib/p')
