@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from edge_kws.events import Event
 
-_HIT_WINDOW_S = 1.2
+_HIT_WINDOW_S = 0.8
 """A word counts as heard when it fires between its start and this long after its end."""
 
 

@@ -52,8 +52,9 @@ def train(
 
     training = recipe.training
     steps = training.epochs * (training.clips_per_epoch // training.batch)
+    warm_up = min(WARM_UP_STEPS, steps // 5)
     schedule = keras.optimizers.schedules.CosineDecay(
-        training.learning_rate / 20, steps - WARM_UP_STEPS, warmup_target=training.learning_rate, warmup_steps=WARM_UP_STEPS
+        training.learning_rate / 20, max(1, steps - warm_up), warmup_target=training.learning_rate, warmup_steps=warm_up
     )
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=training.weight_decay)
     average = [tf.Variable(weight, trainable=False) for weight in model.trainable_variables]

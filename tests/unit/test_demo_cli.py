@@ -1,0 +1,15 @@
+"""`edge-kws demo` on the speech that ships: words beside detections, and a picture."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_demo_hears_words_and_draws(tmp_path: Path) -> None:
+    picture = tmp_path / "demo.png"
+    command = [sys.executable, "-m", "edge_kws.cli.main", "demo", "--picture", str(picture)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert done.stdout.count("heard at") >= 4, done.stdout
+    assert str(picture) in done.stdout
