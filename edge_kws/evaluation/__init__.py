@@ -6,7 +6,8 @@
 `to_dict()` of a result is what `edge-kws evaluate --json` writes. Rates are shares 0..1, intervals `[low, high]` at 95 %: Wilson for
 shares, exact Poisson (Garwood) for false accepts an hour. Keys, stable within `schema_version` 1:
 
-Both: `schema_version`, `task` ("keywords" or "wake_word"), `pack` {name, version, model_sha256}, `runner`.
+Both: `schema_version`, `task` ("keywords" or "wake_word"), `pack` {name, version, model_sha256}, `runner`; the command adds `data`, the
+folder as it was given.
 
 Keywords: `count`, `correct`, `top1`, `top1_interval`, `macro_recall` (over labels with clips), `macro_recall_interval`, `labels`,
 `missing_labels`, `per_class` [{label, count, correct, recall | null, interval | null}], `confusion` (rows actual, columns predicted, in

@@ -71,7 +71,8 @@ class Claim:
     def text(self) -> str:
         """One sentence for people."""
         counted = f"{self.false_accepts} false accept{'' if self.false_accepts == 1 else 's'} in {self.hours:.2f} h"
-        proof = f"<= {self.upper_per_hour:.2g} ({CONFIDENCE * 100:.0f} %, one-sided)"
+        bound = math.ceil(100 * self.upper_per_hour) / 100  # a bound is never rounded down
+        proof = f"<= {bound:.2f} ({CONFIDENCE * 100:.0f} %, one-sided)"
         if self.proven:
             return f"can claim <= {self.rate_per_hour:g} FA/h: {counted} prove {proof}"
         needed = hours_to_claim(self.rate_per_hour)
@@ -227,11 +228,10 @@ class DecoderSweep:
 
     def _candidates(self) -> list[int]:
         """Levels worth trying: those where a positive is lost, and those where false accepts go, dense where they are rare."""
-        lost = np.unique([peak for _, peak, _ in self._positives])
-        lost = lost[np.unique(np.linspace(0, lost.size - 1, COARSE_CANDIDATES // 2).round().astype(np.int64))]
-        accepts = np.sort(np.concatenate([peaks for _, _, peaks in self._negatives]))[::-1]
-        half = COARSE_CANDIDATES // 2 - 2
-        ranks = np.unique(np.geomspace(1, max(1, accepts.size), half).astype(np.int64)) - 1 if accepts.size else np.zeros(0, np.int64)
+        lost = np.unique(np.array([peak for _, peak, _ in self._positives], dtype=np.int64))
+        lost = lost[np.unique(np.linspace(0, max(0, lost.size - 1), COARSE_CANDIDATES // 2).round().astype(np.int64))[: lost.size]]
+        accepts = np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *(peaks for _, _, peaks in self._negatives)]))[::-1]
+        ranks = np.unique(np.geomspace(1, max(1, accepts.size), COARSE_CANDIDATES // 2 - 2).astype(np.int64))[: accepts.size] - 1
         # One above each: the lowest level at which that false accept is gone.
         levels = {int(level) for level in lost} | {int(level) + 1 for level in accepts[ranks]} | {self._top}
         return sorted(level for level in levels if 1 <= level <= self._top)

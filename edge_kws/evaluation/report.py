@@ -14,6 +14,7 @@ from edge_kws.evaluation.operating_points import OperatingPoint
 from edge_kws.evaluation.wake_word import WakeWordResult
 
 TEMPLATE = "report.html.j2"
+LISTED_CONFUSIONS = 10
 LISTED = 15
 """Single mistakes shown; the JSON has all of them."""
 
@@ -21,7 +22,7 @@ LISTED = 15
 _CELL = 40
 _DET_WIDTH, _DET_HEIGHT = 640, 400
 _DET_LEFT, _DET_TOP, _DET_RIGHT, _DET_BOTTOM = 64, 16, 620, 340
-_DET_ZERO_SLOT = 64
+_DET_ZERO_SLOT = 84
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def top_confusions(result: ClipResult) -> list[tuple[str, str, int, int]]:
     pairs.sort(key=lambda pair: (-int(result.confusion[pair]), pair))
     return [
         (result.labels[row], result.labels[column], int(result.confusion[row, column]), int(result.confusion[row].sum()))
-        for row, column in pairs[:LISTED]
+        for row, column in pairs[:LISTED_CONFUSIONS]
     ]
 
 
@@ -176,7 +177,7 @@ def _matrix(result: ClipResult) -> dict[str, Any]:
                     "strong": depth > 0.55,
                 }
             )
-    return {"cell": _CELL, "size": _CELL * len(result.labels), "margin": 7 * max(map(len, result.labels)) + 18, "cells": cells}
+    return {"cell": _CELL, "size": _CELL * len(result.labels), "margin": 9 * max(map(len, result.labels)) + 14, "cells": cells}
 
 
 def _wake_word_context(result: WakeWordResult) -> dict[str, Any]:
