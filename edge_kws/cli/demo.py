@@ -28,7 +28,7 @@ def demo(
 
     from edge_kws.audio.file import read_pcm
     from edge_kws.detector import Detector
-    from edge_kws.errors import PackError
+    from edge_kws.errors import ConfigError, PackError
     from edge_kws.frontend import Frontend
     from edge_kws.pack import Pack
     from edge_kws.resources import demo_speech, shipped_packs
@@ -36,6 +36,8 @@ def demo(
     packs = [Pack.load(path) for path in shipped_packs().values()]
     if not packs:
         raise PackError("demo: expected shipped packs (models/*.tflite), found none; reinstall edge_kws")
+    if picture.suffix.lower() not in (".png", ".svg", ".pdf") or not picture.parent.is_dir():
+        raise ConfigError(f"demo: --picture {picture}: expected a .png, .svg or .pdf in a folder that exists; choose another path")
     path = wav or demo_speech()
     said: list[dict[str, Any]] = [] if wav is not None else json.loads(path.with_suffix(".json").read_text())
     pcm = read_pcm(path)
@@ -109,9 +111,10 @@ def _draw(
         layout="constrained",
     )
     axes[0].plot(np.arange(len(pcm)) / 16_000, pcm / 32768, color="#335577", linewidth=0.4)
-    axes[0].set(ylabel="waveform", ylim=(-0.5, 0.5))
+    top = 1.4 * max(0.05, float(np.abs(pcm / 32768).max()))
+    axes[0].set(ylabel="waveform", ylim=(-top, top))
     for word in said:
-        axes[0].text((word["start_s"] + word["end_s"]) / 2, 0.42, word["word"], ha="center", va="center", fontsize=9, color="#222222")
+        axes[0].text((word["start_s"] + word["end_s"]) / 2, 0.85 * top, word["word"], ha="center", va="center", fontsize=9, color="#222222")
     axes[1].imshow(features.T, origin="lower", aspect="auto", cmap="magma", extent=(0, seconds, 0, features.shape[1]))
     axes[1].set(ylabel="mel bin")
     colours = plt.get_cmap("tab20")
@@ -119,12 +122,13 @@ def _draw(
         time_s = np.linspace(0, seconds, len(scores))
         for index, (label, threshold) in enumerate(zip(pack.labels, pack.decoder.thresholds, strict=True)):
             if threshold is not None:
-                axis.plot(time_s, scores[:, index], color=colours(index % 20), linewidth=1.4)
+                axis.plot(time_s, scores[:, index], color=colours(index % 20), linewidth=1.4, label=label)
                 axis.axhline(threshold, color="#999999", linewidth=0.7, linestyle="--")
                 for event in (e for e in events if e.model == name and e.label == label):
                     axis.plot(event.time_s, event.score, "v", color=colours(index % 20), markersize=8)
                     axis.text(event.time_s, 1.06, label, ha="center", fontsize=9, color=colours(index % 20))
         axis.set(ylabel=name, ylim=(0, 1.18), yticks=(0, 0.5, 1))
+        axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, frameon=False)
     axes[-1].set(xlabel="seconds", xlim=(0, seconds))
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)

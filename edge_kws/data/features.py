@@ -24,7 +24,7 @@ from edge_kws.frontend import Frontend, FrontendConfig
 AMPLITUDE_UNIT: Final = 16.0
 """Amplitudes are stored as float16 in this unit, so that the loudest (2^19) fits and the softest (1) is normal."""
 
-_PARTS_FORMAT = "1"
+_CACHE_FORMAT = "1"
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def mel_store(
 
 def _key(paths: Sequence[Path], frontend: FrontendConfig, clip_samples: int | None) -> str:
     """Changes with any file's name, size or time, and with the settings that shape amplitudes."""
-    settings = [_PARTS_FORMAT, frontend.window_ms, frontend.hop_ms, frontend.mel_bins, frontend.lower_hz, frontend.upper_hz, clip_samples]
+    settings = [_CACHE_FORMAT, frontend.window_ms, frontend.hop_ms, frontend.mel_bins, frontend.lower_hz, frontend.upper_hz, clip_samples]
     digest = hashlib.sha256(json.dumps(settings).encode())
     for path in paths:
         status = path.stat()

@@ -12,9 +12,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_kws.audio.file import read_pcm
 from edge_kws.errors import ConfigError, ModelError
 from edge_kws.evaluation.metrics import Interval, confusion_matrix, macro_recall, wilson_interval
-from edge_kws.evaluation.streams import CONTEXT_SECONDS, Progress, in_parallel, quiet_noise, read_pcm, whole_hops, window_samples
+from edge_kws.evaluation.streams import CONTEXT_SECONDS, Progress, in_parallel, quiet_noise, whole_hops, window_samples
 from edge_kws.events import SAMPLE_RATE_HZ
 from edge_kws.frontend import Frontend, FrontendConfig
 from edge_kws.pack import Pack

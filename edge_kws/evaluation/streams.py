@@ -7,17 +7,14 @@ lead-in gives noise reduction and gain control something to adapt to, fills the 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import local
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_kws.audio.file import WavFile
-from edge_kws.errors import AudioError
 from edge_kws.evaluation.operating_points import Track
-from edge_kws.events import SAMPLE_RATE_HZ, Gap
+from edge_kws.events import SAMPLE_RATE_HZ
 from edge_kws.frontend import Frontend, FrontendConfig
 from edge_kws.pack import Pack
 from edge_kws.runners.litert import LiteRtRunner
@@ -53,25 +50,6 @@ def window_samples(config: FrontendConfig, window_frames: int) -> int:
 def whole_hops(config: FrontendConfig, samples: int) -> int:
     """`samples` rounded up to whole hops, so that what follows starts on a frame boundary."""
     return math.ceil(samples / config.hop_samples) * config.hop_samples
-
-
-def pcm_blocks(path: Path) -> Iterator[NDArray[np.int16]]:
-    """A recording of any format as 16 kHz mono int16 blocks.
-
-    Raises:
-        AudioError: the file cannot be read as audio.
-    """
-    with WavFile(path) as source:
-        for block in source.blocks():
-            if isinstance(block, Gap):
-                raise AudioError(f"{path}: audio missing at {block.start / SAMPLE_RATE_HZ:.2f} s ({block.reason}); expected a whole file")
-            yield block
-
-
-def read_pcm(path: Path) -> NDArray[np.int16]:
-    """A whole recording as (samples,) int16 at 16 kHz. Raises AudioError."""
-    blocks = list(pcm_blocks(path))
-    return np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.int16)
 
 
 def in_parallel(

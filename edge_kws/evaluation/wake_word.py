@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_kws.audio.file import WavFile
 from edge_kws.errors import ConfigError
 from edge_kws.evaluation.clips import RUNNER, describe_pack
 from edge_kws.evaluation.metrics import poisson_interval, wilson_interval
@@ -23,7 +24,7 @@ from edge_kws.evaluation.operating_points import (
     allowed_false_accepts,
     firing_levels,
 )
-from edge_kws.evaluation.streams import Progress, Streamer, in_parallel, lead_in, pcm_blocks, step_end
+from edge_kws.evaluation.streams import Progress, Streamer, in_parallel, lead_in, step_end
 from edge_kws.events import SAMPLE_RATE_HZ
 from edge_kws.pack import Pack
 
@@ -187,7 +188,7 @@ def evaluate_wake_word(
 
     def work(streamer: Streamer, job: tuple[str, Path]) -> Track:
         stratum, path = job
-        return streamer.track(f"{path.parent.name}/{path.name}", stratum, pcm_blocks(path))
+        return streamer.track(f"{path.parent.name}/{path.name}", stratum, WavFile(path).blocks())
 
     tracks = in_parallel(lambda: Streamer(pack), work, jobs, workers, progress)
     return judge(pack, tracks[:count], tracks[count:])

@@ -84,7 +84,9 @@ def train(
         for features, labels in examples.batches(epoch, hard):
             losses.append(step(features, labels))
         checkpoint.write(str(folder / "checkpoint"))
-        (folder / "progress.json").write_text(json.dumps({"epochs_done": epoch + 1, "recipe": recipe.model_dump_json()}))
+        part = folder / "progress.json.part"
+        part.write_text(json.dumps({"epochs_done": epoch + 1, "recipe": recipe.model_dump_json()}))
+        part.replace(folder / "progress.json")
         recall = balanced_recall(model, validation)
         report(EpochReport(epoch + 1, training.epochs, float(np.mean(losses)), recall, time.monotonic() - began))
     if training.average_decay > 0:

@@ -27,7 +27,7 @@ class Prepared:
     """Training material, and the recordings of the other splits for validation and evaluation.
 
     `validation` and `test` are clips of every word; `validation_pictures` (n, frames, mel_bins) float16 with their labels;
-    `validation_negatives` by source and `held_out_noise` are recordings that training does not see.
+    `held_out_negatives` by source and `held_out_noise` are recordings that training does not see.
     """
 
     training: Material
@@ -35,7 +35,7 @@ class Prepared:
     test: tuple[Clip, ...]
     validation_pictures: NDArray[np.float16] | None
     validation_picture_labels: tuple[str, ...]
-    validation_negatives: dict[str, tuple[Recording, ...]]
+    held_out_negatives: dict[str, tuple[Recording, ...]]
     held_out_noise: tuple[Recording, ...]
     ledger: tuple[DataSource, ...]
 

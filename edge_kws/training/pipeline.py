@@ -16,20 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_kws.data.features import AMPLITUDE_UNIT, mel_store
-from edge_kws.decoder import DecoderConfig
-from edge_kws.evaluation.clips import evaluate_clips
-from edge_kws.evaluation.wake_word import evaluate_wake_word
-from edge_kws.pack import Golden, Measurement, Pack, Provenance, build_pack
+from edge_kws.pack import Golden, Provenance, build_pack
 from edge_kws.training.examples import Examples
 from edge_kws.training.loop import EpochReport, train
 from edge_kws.training.material import Prepared, Say, prepare
-from edge_kws.training.recipe import SILENCE, UNKNOWN, Recipe
+from edge_kws.training.measurement import decoder_config, measured_clips, measured_wake_word
+from edge_kws.training.recipe import UNKNOWN, Recipe
 
 CALIBRATION_WINDOWS = 400
 GOLDEN_WINDOWS = 2
 _VALIDATION_CLIPS = 120
-_RUNNER = "LiteRT BUILTIN_REF int8, C front end"
-_STREAM_RUNNER = "LiteRT BUILTIN_REF int8, C front end, C decoder, streamed"
 
 
 def run(recipe: Recipe, text: str, root: Path, out: Path, cache: Path, say: Say) -> Path:
@@ -84,7 +80,7 @@ def export(model: Any, recipe: Recipe, text: str, prepared: Prepared, examples: 
         task=recipe.task,
         labels=recipe.labels,
         frontend=recipe.frontend_config,
-        decoder=_decoder(recipe, recipe.decoder.threshold or 0.5),
+        decoder=decoder_config(recipe, recipe.decoder.threshold or 0.5),
         inference_stride_hops=recipe.inference_stride_hops,
         parameters=parameters,
         macs_per_window=macs_window,
@@ -94,11 +90,7 @@ def export(model: Any, recipe: Recipe, text: str, prepared: Prepared, examples: 
         recipe=text,
         provenance=_provenance(recipe),
     )
-    pack = (
-        _measured_wake_word(pack, recipe, prepared, say)
-        if recipe.task == "wake_word"
-        else _measured_clips(pack, model, prepared, examples, say)
-    )
+    pack = measured_wake_word(pack, recipe, prepared, say) if recipe.task == "wake_word" else measured_clips(pack, model, prepared, say)
     path = pack.write(out / f"{recipe.name}.tflite")
     say(f"pack: {path}, {path.stat().st_size} bytes; next: edge-kws inspect {path}")
     return path
@@ -135,21 +127,6 @@ def _line(report: EpochReport) -> str:
     )
 
 
-def _decoder(recipe: Recipe, threshold: float) -> DecoderConfig:
-    step_ms = recipe.frontend.hop_ms * recipe.inference_stride_hops
-    return DecoderConfig(
-        thresholds=tuple(threshold if label in recipe.keywords else None for label in recipe.labels),
-        average_window=recipe.decoder.average_window,
-        min_consecutive=recipe.decoder.min_consecutive,
-        refractory_steps=recipe.decoder.refractory_ms // step_ms,
-    )
-
-
-def _with_threshold(pack: Pack, recipe: Recipe, threshold: float) -> Pack:
-    info = pack.info.model_copy(update={"decoder": _decoder(recipe, threshold).to_dict()})
-    return Pack.read(Pack(None, pack.model, info, pack.golden).to_bytes())
-
-
 def _float_tflite(model: Any) -> bytes:
     import keras
     import tensorflow as tf
@@ -157,118 +134,6 @@ def _float_tflite(model: Any) -> bytes:
     inputs = keras.Input(batch_shape=(1, *model.inputs[0].shape[1:]))
     converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(inputs, keras.layers.Softmax()(model(inputs))))
     return bytes(converter.convert())
-
-
-def _measured_clips(pack: Pack, model: Any, prepared: Prepared, examples: Examples, say: Say) -> Pack:
-    """Float against int8 on the test clips."""
-    names = set(pack.labels)
-    clips = [(clip.path, clip.label if clip.label in names else UNKNOWN) for clip in prepared.test]
-    clips += [(recording.path, SILENCE) for recording in prepared.held_out_noise]
-
-    def floating(windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(model(windows[..., np.newaxis] if windows.ndim == 3 else windows, training=False))
-
-    result = evaluate_clips(pack, clips, floating, workers=2)
-    say(f"test: top-1 {100 * result.top1:.2f} % of {result.count} clips, macro recall {100 * result.macro_recall:.2f} %")
-    data = "Speech Commands v0.02, the test clips at hand; _silence_: noise recordings held out"
-    rows = [
-        Measurement(
-            name="top1",
-            value=result.top1,
-            interval=result.top1_interval,
-            interval_kind="wilson",
-            count=result.count,
-            data=data,
-            runner=_RUNNER,
-        ),
-        Measurement(name="macro recall", value=result.macro_recall, count=result.count, data=data, runner=_RUNNER),
-    ]
-    for label in pack.labels:
-        correct, count, recall, interval = result.recall(label)
-        if recall is not None:
-            say(f"  {label:10s} {correct}/{count}")
-            rows.append(
-                Measurement(
-                    name=f"recall {label}", value=recall, interval=interval, interval_kind="wilson", count=count, data=data, runner=_RUNNER
-                )
-            )
-    if result.floating is not None:
-        say(f"  float top-1 {100 * result.floating.correct / result.count:.2f} %")
-        rows.append(
-            Measurement(
-                name="top1 float",
-                value=result.floating.correct / result.count,
-                count=result.count,
-                data=data,
-                runner="Keras float",
-                note="before int8",
-            )
-        )
-    return pack.with_quality(rows)
-
-
-def _measured_wake_word(pack: Pack, recipe: Recipe, prepared: Prepared, say: Say) -> Pack:
-    """Threshold from validation recordings; misses and false accepts from test ones."""
-    word = recipe.keywords[0]
-    by_split = {
-        split: (
-            [clip.path for clip in clips if clip.label == word],
-            {
-                "other words": [clip.path for clip in clips if clip.label != word],
-                **{
-                    source: chosen
-                    for source, recordings in prepared.validation_negatives.items()
-                    if (chosen := [r.path for r in recordings if r.split == split])
-                },
-            },
-        )
-        for split, clips in (("validation", prepared.validation), ("test", prepared.test))
-    }
-    if recipe.decoder.threshold is None:
-        found = evaluate_wake_word(pack, *by_split["validation"], workers=2)
-        point = next(p for p in found.operating_points if p.target_per_hour == recipe.decoder.max_false_accepts_per_hour)
-        say(f"threshold {point.threshold:.3f}: {100 * point.miss_rate:.1f} % misses on validation recordings")
-        pack = _with_threshold(pack, recipe, point.threshold)
-    result = evaluate_wake_word(pack, *by_split["test"], workers=2)
-    own = result.own
-    say(f"test: {100 * own.miss_rate:.1f} % misses, {own.total_false_accepts} false accepts in {own.hours:.2f} h")
-    strata = "; ".join(f"{stratum.name} {stratum.hours:.2f} h" for stratum in result.strata)
-    rows = [
-        Measurement(
-            name="misses",
-            value=own.miss_rate,
-            interval=own.miss_interval,
-            interval_kind="wilson",
-            count=own.positives,
-            data="Speech Commands v0.02, the test recordings at hand",
-            runner=_STREAM_RUNNER,
-            note="speakers training never saw",
-        ),
-        Measurement(
-            name="false accepts per hour",
-            value=own.false_accepts_per_hour,
-            interval=own.false_accepts_interval,
-            interval_kind="poisson",
-            count=own.total_false_accepts,
-            data=f"held out: {strata}",
-            runner=_STREAM_RUNNER,
-            note="; ".join(claim.text for claim in own.claims)[:200],
-        ),
-    ]
-    for point in result.operating_points[1:]:
-        rows.append(
-            Measurement(
-                name=f"misses at {point.target_per_hour} false accepts per hour",
-                value=point.miss_rate,
-                interval=point.miss_interval,
-                interval_kind="wilson",
-                count=point.positives,
-                data="the same recordings",
-                runner=_STREAM_RUNNER,
-                note=f"threshold {point.threshold:.3f} chosen on these negatives, so optimistic",
-            )
-        )
-    return pack.with_quality(rows)
 
 
 def _provenance(recipe: Recipe) -> Provenance:
