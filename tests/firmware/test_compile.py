@@ -1,6 +1,7 @@
 """The C sources under strict warnings, on both word sizes, from C and C++, and under a fuzzer with sanitizers."""
 
 import os
+import platform
 import shutil
 import subprocess
 from pathlib import Path
@@ -28,6 +29,7 @@ def test_strict_c99(tmp_path: Path, name: str, bits: str) -> None:
     compiler = _compiler(name)
     probe = subprocess.run([compiler, bits, "-xc", "-fsyntax-only", "-include", "stdint.h", "/dev/null"], capture_output=True, check=False)
     if probe.returncode != 0:
+        assert "CI" not in os.environ or platform.machine() != "x86_64", f"{name} {bits}: headers are missing: `make test` installs them"
         pytest.skip(f"{name} {bits}: no headers for it here")
     done = subprocess.run(
         [compiler, bits, *STRICT, INCLUDE, "-c", *map(str, SOURCES)], capture_output=True, text=True, cwd=tmp_path, check=False

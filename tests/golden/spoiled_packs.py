@@ -3,11 +3,14 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
+from edge_kws.errors import PackError
 from edge_kws.pack import Pack
 from edge_kws.pack_archive import append_archive, write_golden
 from edge_kws.pack_flatbuffer import wrap
@@ -59,3 +62,16 @@ def assemble(
         info(document)
     parts["edge_kws.json"] = json.dumps(document).encode()
     return append_archive(wrap(model or pack.model, metadata()), {**parts, **(extra or {})})
+
+
+def refusal(data: bytes) -> str:
+    """What the reader says of `data`: one line with what, where, expected, found and the next step."""
+    with pytest.raises(PackError) as refused:
+        Pack.read(data, path=Path("models/x.tflite"))
+    message = str(refused.value)
+    assert message.startswith("models/x.tflite: ")
+    assert message.isprintable()
+    assert len(message) < 700
+    assert "expected" in message or "unknown to schema" in message
+    assert ";" in message  # the next step
+    return message

@@ -94,3 +94,21 @@ def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path, tones: Path) 
     assert other.returncode == 2
     assert "another recipe" in other.stderr
     assert "Traceback" not in other.stderr
+
+
+def test_a_killed_training_goes_on_where_it_was(tmp_path: Path, tones: Path) -> None:
+    text = RECIPE.format(family="hybrid", student=HYBRID)
+    (tmp_path / "tones.toml").write_text(text)
+    command = [sys.executable, "-u", "-m", "edge_kws.cli.main", "train", str(tmp_path / "tones.toml"), "--data", str(tones)]
+    environment = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "PATH": "/usr/bin:/bin", "TF_CPP_MIN_LOG_LEVEL": "3", "HOME": str(tmp_path)}
+    command += ["--out", str(tmp_path / "out")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment) as process:
+        assert process.stdout is not None
+        assert any(line.startswith("epoch 1/") for line in process.stdout)
+        process.kill()
+    assert not (tmp_path / "out" / "tones.tflite").exists()
+    again = _train(tmp_path, tones, text)
+    assert again.returncode == 0, again.stderr[-2000:]
+    assert "epoch 1/" not in again.stdout
+    assert "epoch 4/" in again.stdout
+    Pack.load(tmp_path / "out" / "tones.tflite").verify(deep=True)

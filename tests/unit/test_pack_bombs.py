@@ -5,27 +5,19 @@ import struct
 import tracemalloc
 import zipfile
 import zlib
-from pathlib import Path
 
 import pytest
 
 from edge_kws.errors import PackError
-from edge_kws.pack import Pack
 from edge_kws.pack_archive import append_archive
 from edge_kws.pack_flatbuffer import wrap
 from edge_kws.pack_metadata import check_metadata
-from tests.golden.spoiled_packs import members, metadata
+from tests.golden.spoiled_packs import members, metadata, refusal
 from tests.golden.tiny_model import tiny_pack
 
 PACK = tiny_pack()
 FILE = PACK.to_bytes()
 STORED = wrap(PACK.model, metadata())
-
-
-def refusal(data: bytes) -> str:
-    with pytest.raises(PackError) as refused:
-        Pack.read(data, path=Path("models/x.tflite"))
-    return str(refused.value)
 
 
 def test_zip_bombs_cost_nothing() -> None:
