@@ -72,7 +72,7 @@ class MelAxis:
 def shifted(
     clips: Amplitudes, frames: int, shift: NDArray[np.float64], speed: float, random: np.random.Generator
 ) -> tuple[Amplitudes, NDArray[np.bool_]]:
-    """Cuts `frames` frames about the centre of each clip, displaced by up to `shift` (clips,) frames and played up to `speed` faster or slower.
+    """Cuts `frames` frames about the centre of each clip, displaced by up to `shift` (clips,) frames, up to `speed` faster or slower.
 
     Beyond a clip's ends its own frames are mirrored: what lies around a word sounds like what lies beside it. Returns the cuts and which of
     their frames (clips, frames) are such.

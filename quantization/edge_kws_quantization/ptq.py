@@ -89,7 +89,7 @@ def _sharing_builder(size: int) -> Any:
             super().__init__(size)
             self._written: dict[tuple[str, bytes], int] = {}
 
-        def CreateNumpyVector(self, x: NDArray[Any]) -> int:
+        def CreateNumpyVector(self, x: NDArray[Any]) -> int:  # noqa: N802 (the base class's name)
             key = (x.dtype.str, x.tobytes())
             if key not in self._written:
                 self._written[key] = super().CreateNumpyVector(x)
