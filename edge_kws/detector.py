@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge_kws.audio.source import AudioSource
 from edge_kws.decoder import Decoder
-from edge_kws.errors import ConfigError
+from edge_kws.errors import AudioError, ConfigError
 from edge_kws.events import Event, Gap
 from edge_kws.frontend import Frontend, FrontendConfig
 from edge_kws.pack import Pack
@@ -58,6 +58,12 @@ class Detector:
         observer: called after each block, for displays.
         on_gap: called for each piece of lost audio.
 
+    Attributes:
+        position: samples heard or lost since start; the next sample's position.
+        gaps: every piece of lost audio.
+        failed_sources: how often a source ended in an error, such as a microphone that vanished.
+        level_dbfs: mean power of the last block.
+
     Raises:
         ConfigError: no pack, or two of the same name.
         FrontendError: front ends whose windows or hops differ.
@@ -78,6 +84,7 @@ class Detector:
         self.observer = observer
         self.on_gap = on_gap
         self.gaps: list[Gap] = []
+        self.failed_sources = 0
         self.position = 0
         self.level_dbfs = -np.inf
         self._banks: list[FrontendConfig] = []
@@ -141,15 +148,23 @@ class Detector:
     def listen(self, source: AudioSource) -> Iterator[Event]:
         """Runs a source to its end; gaps go to `on_gap` and `gaps`.
 
+        A further source, such as a microphone that was reconnected, goes on at the position reached, with nothing remembered.
+
         Raises:
-            AudioError: the source failed; what it delivered before was processed.
+            AudioError: the source failed, which `failed_sources` counts; what it delivered before was processed.
         """
-        with source:
-            for block in source.blocks():
-                if isinstance(block, Gap):
-                    self.skip(block)
-                else:
-                    yield from self.process(block)
+        first = self.position
+        self.reset()
+        try:
+            with source:
+                for block in source.blocks():
+                    if isinstance(block, Gap):
+                        self.skip(Gap(first + block.start, first + block.end, block.reason))
+                    else:
+                        yield from self.process(block)
+        except AudioError:
+            self.failed_sources += 1
+            raise
 
     def scores(self) -> dict[str, NDArray[np.float32]]:
         """Smoothed posteriors (classes,) 0..1 of each pack, by its name; zeros until its window is full."""

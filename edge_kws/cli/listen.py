@@ -72,7 +72,8 @@ def _deliver(detector: Detector, source: AudioSource, sink: EventSink) -> None:
 def _summarise(detector: Detector, events: int) -> None:
     seconds, gaps = detector.position / SAMPLE_RATE_HZ, len(detector.gaps)
     lost = f" ({sum(gap.end - gap.start for gap in detector.gaps) / SAMPLE_RATE_HZ:.2f} s lost)" if gaps else ""
-    print(f"{seconds:.2f} s of audio, {events} event{'s' * (events != 1)}, {gaps} gap{'s' * (gaps != 1)}{lost}", file=sys.stderr)
+    failed = ", 1 source failed" if detector.failed_sources else ""
+    print(f"{seconds:.2f} s of audio, {events} event{'s' * (events != 1)}, {gaps} gap{'s' * (gaps != 1)}{lost}{failed}", file=sys.stderr)
 
 
 def _source(input_: str | None, realtime: bool, device: str | None) -> AudioSource:

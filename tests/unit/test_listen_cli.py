@@ -87,7 +87,7 @@ def test_realtime_gives_the_same_events(folder):
     ("arguments", "words"),
     [
         (["--input", "missing.wav"], ["missing.wav", "No such file"]),
-        (["--input", "cut.wav"], ["cut.wav", "truncated", "64000 frames"]),
+        (["--input", "cut.wav"], ["cut.wav", "truncated", "128000 bytes"]),
         (["--input", "loudness.tflite"], ["loudness.tflite", "not an audio file"]),
         (["--input", "bursts.wav", "--device", "pulse"], ["--device", "--input", "leave one out"]),
         (["--realtime"], ["--realtime", "--input"]),
@@ -115,7 +115,7 @@ def test_broken_audio_is_reported_after_its_events(folder):
     assert done.returncode == 2
     assert len(done.stdout.splitlines()) == 2
     summary, error = done.stderr.decode().splitlines()
-    assert summary == "4.00 s of audio, 2 events, 0 gaps"
+    assert summary == "4.00 s of audio, 2 events, 0 gaps, 1 source failed"
     assert "inside sample 64000" in error
 
 
