@@ -19,7 +19,9 @@ from edge_kws.sinks.jsonl import JsonlSink
 
 _EXIT_INTERRUPTED = 130
 
-_MODEL = typer.Option("--model", metavar="PACK", help="A shipped pack's name or a .tflite file; repeat it to run several.")
+_MODEL = typer.Option(
+    "--model", metavar="PACK", help="A shipped pack's name (`edge-kws models`) or a .tflite file; repeat it to run several."
+)
 _INPUT = typer.Option("--input", metavar="FILE|-", help="An audio file, or - for raw 16 kHz mono s16le on standard input. Default: live.")
 _REALTIME = typer.Option("--realtime", help="Take --input at the speed of speech instead of as fast as possible.")
 _DEVICE = typer.Option("--device", metavar="NAME", help="Capture device: index or part of its name, see `edge-kws devices`.")
