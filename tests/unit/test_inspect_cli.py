@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge_kws.cli.main import main
-from edge_kws.pack import Golden, Pack
+from edge_kws.pack import Golden, Measurement, Pack
 from edge_kws.pack_signature import sign
 from tests.golden.spoiled_packs import assemble
 from tests.golden.tiny_model import LABELS, tiny_pack
