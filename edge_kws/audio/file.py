@@ -121,7 +121,7 @@ def _open(path: Path) -> "soundfile.SoundFile":
         raise AudioError(f"audio files need the soundfile package and libsndfile ({error}); run `pip install soundfile`") from None
     try:
         if path.stat().st_size == 0:
-            raise AudioError(f"{path}: the file is empty; expected audio")
+            raise AudioError(f"{path}: the file is empty; expected audio; record or copy it again")
         if (missing := missing_part(path)) is not None:
             raise AudioError(_truncated(path, missing))
         file = soundfile.SoundFile(path)
