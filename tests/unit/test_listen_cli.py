@@ -176,6 +176,28 @@ def test_ctrl_c_in_a_terminal_leaves_it_as_it_was(folder, moment):
     os.close(leader)
 
 
+def test_what_a_c_library_says_meanwhile_does_not_tear_the_live_view(folder):
+    """It is printed when the panel has gone; PortAudio's own account of a failed call is not."""
+    code = """
+import os, time
+from edge_kws.sinks.console import ConsoleSink, ModelView
+with ConsoleSink([ModelView("m", ("yes",), (0.5,))], "a device"):
+    os.write(2, b"Expression 'snd_pcm()' failed in 'pa.c', line: 1\\nsomething else\\n")
+    time.sleep(0.5)
+print("left")
+"""
+    leader, follower = pty.openpty()
+    termios.tcsetwinsize(leader, (30, 100))
+    environment = {**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=follower, stdout=follower, stderr=follower, env=environment)
+    shown = read_terminal(leader, b"left")
+    assert process.wait(timeout=60) == 0
+    assert b"Expression" not in shown
+    assert shown.index(b"something else") > shown.rindex(b"\x1b[?25h"), "after the panel"
+    os.close(follower)
+    os.close(leader)
+
+
 def test_devices_answers_on_any_machine():
     done = subprocess.run([sys.executable, "-m", "edge_kws.cli.main", "devices"], capture_output=True, text=True, timeout=120, check=False)
     if "libportaudio2" in done.stderr:
