@@ -118,6 +118,8 @@ class Decoder:
         self.config = config
         self._library = library()
         self._library.ekws_decoder_score.restype = ctypes.c_uint16
+        self._process = self._library.ekws_decoder_process
+        self._process.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t)
         scaled = [_NEVER if t is None else min(_NEVER - 1, round(t * 65536)) for t in config.thresholds]
         self._thresholds = np.array(scaled, np.uint16)
         self._config = _ConfigC(
@@ -126,12 +128,14 @@ class Decoder:
         self._decoder = _DecoderC()
         if self._library.ekws_decoder_init(ctypes.byref(self._decoder), ctypes.byref(self._config)) != 0:
             raise ConfigError(f"decoder: the C library refused {config}")
+        self._self = ctypes.byref(self._decoder)
+        self._found = (_DetectionC * 1)()
         self._steps = 0
 
     def reset(self) -> None:
         """Forgets all posteriors; the next one is step 0."""
         self._steps = 0
-        self._library.ekws_decoder_reset(ctypes.byref(self._decoder))
+        self._library.ekws_decoder_reset(self._self)
 
     def process(self, posteriors: NDArray[np.int8]) -> list[Detection]:
         """Consumes posteriors (steps, classes) int8, scale 1/256, zero point -128.
@@ -143,16 +147,12 @@ class Decoder:
             expected = f"(steps, {len(self._thresholds)}) int8"
             raise ConfigError(f"decoder: expected posteriors {expected}, found {posteriors.shape} {posteriors.dtype}")
         posteriors = np.ascontiguousarray(posteriors)
-        found = (_DetectionC * max(1, len(posteriors)))()
-        count = self._library.ekws_decoder_process(
-            ctypes.byref(self._decoder),
-            ctypes.c_void_p(posteriors.ctypes.data),
-            ctypes.c_size_t(len(posteriors)),
-            found,
-            ctypes.c_size_t(len(found)),
-        )
+        if len(posteriors) > len(self._found):
+            self._found = (_DetectionC * len(posteriors))()
+        found = self._found
+        count = self._process(self._self, posteriors.ctypes.data, len(posteriors), found, len(found))
         first, self._steps = self._steps, self._steps + len(posteriors)
-        return [Detection(first + d.step, d.class_index, d.score / 65536) for d in found[:count]]
+        return [Detection(first + d.step, d.class_index, d.score / 65536) for d in found[:count]] if count else []
 
     def smoothed(self) -> NDArray[np.float32]:
         """Current moving averages (classes,), 0..1."""

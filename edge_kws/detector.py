@@ -1,5 +1,6 @@
 """The device flow on one screen: source -> front end -> model runners -> decoders -> events."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_kws.audio.source import AudioSource
 from edge_kws.decoder import Decoder
-from edge_kws.errors import ConfigError
+from edge_kws.errors import AudioError, ConfigError
 from edge_kws.events import Event, Gap
 from edge_kws.frontend import Frontend, FrontendConfig
 from edge_kws.pack import Pack
@@ -19,13 +20,18 @@ from edge_kws.runners.litert import LiteRtRunner
 
 
 class _Listener:
-    """One pack at work: its feature window, runner and decoder."""
+    """One pack at work: its feature window, runner and decoder. `bank` is its filter bank's number in the front end."""
 
-    def __init__(self, pack: Pack, runner: ModelRunner) -> None:
-        self.pack = pack
+    def __init__(self, pack: Pack, frontend: FrontendConfig, bank: int, runner: ModelRunner) -> None:
+        self.name = pack.info.name
+        self.labels = pack.labels
+        self.window_frames = pack.window_frames
+        self.frontend = frontend
+        self.bank = bank
         self.runner = runner
         self.decoder = Decoder(pack.decoder)
-        self._window = np.zeros((0, pack.frontend.mel_bins), np.int8)
+        self._stride = pack.inference_stride_hops
+        self._window = np.zeros((0, frontend.mel_bins), np.int8)
         self._next = 0
 
     def reset(self) -> None:
@@ -35,7 +41,7 @@ class _Listener:
 
     def process(self, features: NDArray[np.int8], first_frame: int) -> Iterator[tuple[str, float, int]]:
         """Features (frames, mel_bins) that begin at `first_frame` -> (label, score, last frame) of each detection."""
-        length, stride = self.pack.window_frames, self.pack.inference_stride_hops
+        length, stride = self.window_frames, self._stride
         history_first = first_frame - len(self._window)
         self._window = np.concatenate([self._window, features])
         end = first_frame + len(features)
@@ -44,7 +50,7 @@ class _Listener:
             start = self._next * stride - history_first
             posteriors = self.runner.run(self._window[start : start + length])
             for detection in self.decoder.process(posteriors[np.newaxis]):
-                yield self.pack.labels[detection.class_index], detection.score, self._next * stride + length - 1
+                yield self.labels[detection.class_index], detection.score, self._next * stride + length - 1
             self._next += 1
         self._window = self._window[max(0, self._next * stride - history_first) :]
 
@@ -57,6 +63,11 @@ class Detector:
         reference: run LiteRT's reference kernels (slow, bit-exact) instead of its fast ones.
         observer: called after each block, for displays.
         on_gap: called for each piece of lost audio.
+
+    Attributes:
+        position: samples heard or lost since start; the next sample's position.
+        gaps: every piece of lost audio.
+        failed_sources: how often a source ended in an error, such as a microphone that vanished.
 
     Raises:
         ConfigError: no pack, or two of the same name.
@@ -78,14 +89,16 @@ class Detector:
         self.observer = observer
         self.on_gap = on_gap
         self.gaps: list[Gap] = []
+        self.failed_sources = 0
         self.position = 0
-        self.level_dbfs = -np.inf
-        self._banks: list[FrontendConfig] = []
-        for pack in packs:
-            if pack.frontend not in self._banks:
-                self._banks.append(pack.frontend)
-        self._frontend = Frontend(*self._banks)
-        self._listeners = [_Listener(pack, LiteRtRunner(pack.model, reference=reference)) for pack in packs]
+        self._last_block = np.zeros(0, np.int16)
+        configs = [pack.frontend for pack in packs]
+        banks = list(dict.fromkeys(configs))  # packs with equal settings share a filter bank, all of them the FFT
+        self._frontend = Frontend(*banks)
+        self._listeners = [
+            _Listener(pack, config, banks.index(config), LiteRtRunner(pack.model, reference=reference))
+            for pack, config in zip(packs, configs, strict=True)
+        ]
         self._origin = 0
         self._frames = 0
 
@@ -126,14 +139,13 @@ class Detector:
         self.position += len(pcm)
         events: list[Event] = []
         for listener in self._listeners:
-            features = banks[self._banks.index(listener.pack.frontend)]
-            for label, score, last_frame in listener.process(features, self._frames):
-                first_frame = last_frame - listener.pack.window_frames + 1
-                start = self._origin + first_frame * listener.pack.frontend.hop_samples
-                end = self._origin + listener.pack.frontend.frame_end(last_frame)
-                events.append(Event(listener.pack.info.name, label, score, start, end))
+            for label, score, last_frame in listener.process(banks[listener.bank], self._frames):
+                first_frame = last_frame - listener.window_frames + 1
+                start = self._origin + first_frame * listener.frontend.hop_samples
+                end = self._origin + listener.frontend.frame_end(last_frame)
+                events.append(Event(listener.name, label, score, start, end))
         self._frames += len(banks[0])
-        self._measure_level(pcm)
+        self._last_block = pcm
         if self.observer is not None:
             self.observer(self)
         return sorted(events, key=lambda event: event.end)
@@ -141,21 +153,30 @@ class Detector:
     def listen(self, source: AudioSource) -> Iterator[Event]:
         """Runs a source to its end; gaps go to `on_gap` and `gaps`.
 
+        A further source, such as a microphone that was reconnected, goes on at the position reached, with nothing remembered.
+
         Raises:
-            AudioError: the source failed; what it delivered before was processed.
+            AudioError: the source failed, which `failed_sources` counts; what it delivered before was processed.
         """
-        with source:
-            for block in source.blocks():
-                if isinstance(block, Gap):
-                    self.skip(block)
-                else:
-                    yield from self.process(block)
+        first = self.position
+        self.reset()
+        try:
+            with source:
+                for block in source.blocks():
+                    if isinstance(block, Gap):
+                        self.skip(Gap(first + block.start, first + block.end, block.reason))
+                    else:
+                        yield from self.process(block)
+        except AudioError:
+            self.failed_sources += 1
+            raise
+
+    @property
+    def level_dbfs(self) -> float:
+        """Mean power of the last block, relative to a square wave of full scale; -inf for digital silence."""
+        power = float(np.mean(np.square(self._last_block, dtype=np.float64))) if len(self._last_block) else 0.0
+        return 10 * math.log10(power / 32768**2) if power > 0 else -math.inf
 
     def scores(self) -> dict[str, NDArray[np.float32]]:
         """Smoothed posteriors (classes,) 0..1 of each pack, by its name; zeros until its window is full."""
-        return {listener.pack.info.name: listener.decoder.smoothed() for listener in self._listeners}
-
-    def _measure_level(self, pcm: NDArray[np.int16]) -> None:
-        if len(pcm):
-            power = float(np.mean(np.square(pcm, dtype=np.float64)))
-            self.level_dbfs = 10 * np.log10(power / 32768**2) if power > 0 else -np.inf
+        return {listener.name: listener.decoder.smoothed() for listener in self._listeners}

@@ -299,7 +299,10 @@ class Frontend:
             raise FrontendError(f"front end: expected configurations of one window and hop, found {found}")
         self.configs = configs
         self._library = library()
-        self._library.ekws_frontend_frames.restype = ctypes.c_size_t
+        self._count = self._library.ekws_frontend_frames
+        self._count.argtypes, self._count.restype = (ctypes.c_void_p, ctypes.c_size_t), ctypes.c_size_t
+        self._run = self._library.ekws_frontend_process
+        self._run.argtypes = (*[ctypes.c_void_p] * 2, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t)
         # The C side keeps pointers into these.
         self._spectrum_tables = spectrum_tables(configs[0])
         self._bank_tables = [bank_tables(c) for c in configs]
@@ -338,18 +341,11 @@ class Frontend:
 
     def _process(self, pcm: NDArray[np.int16], member: str, dtype: type[_Scalar]) -> tuple[NDArray[_Scalar], ...]:
         pcm = _checked(pcm, np.int16, 1)
-        count = int(self._library.ekws_frontend_frames(ctypes.byref(self._spectrum), ctypes.c_size_t(len(pcm))))
+        spectrum = ctypes.byref(self._spectrum)
+        count = self._count(spectrum, len(pcm))
         outputs = tuple(np.empty((count, c.mel_bins), dtype) for c in self.configs)
         frames = (_FramesC * len(outputs))(*(_FramesC(**{member: out.ctypes.data}) for out in outputs))
-        self._library.ekws_frontend_process(
-            ctypes.byref(self._spectrum),
-            self._banks,
-            ctypes.c_size_t(len(outputs)),
-            ctypes.c_void_p(pcm.ctypes.data),
-            ctypes.c_size_t(len(pcm)),
-            frames,
-            ctypes.c_size_t(count),
-        )
+        self._run(spectrum, self._banks, len(outputs), pcm.ctypes.data, len(pcm), frames, count)
         return outputs
 
 

@@ -1,5 +1,7 @@
 """Input devices as PortAudio sees them, and choosing one by index or name."""
 
+import gc
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -44,13 +46,18 @@ def import_sounddevice() -> ModuleType:
 def list_devices() -> list[InputDevice]:
     """All devices with at least one input channel, in PortAudio's order; empty where there are none.
 
-    PortAudio looks once a process: devices plugged in later are not seen.
+    Looks anew each time, so that a device plugged in since is found, except while a stream of sounddevice is open in this process:
+    PortAudio looks only when it starts, and starting again would end that stream.
 
     Raises:
         AudioError: PortAudio is missing or fails.
     """
+    fresh = "sounddevice" not in sys.modules
     sounddevice = import_sounddevice()
     try:
+        if not fresh and not _stream_open(sounddevice):
+            sounddevice._terminate()
+            sounddevice._initialize()
         found, apis, default = sounddevice.query_devices(), sounddevice.query_hostapis(), sounddevice.default.device[0]
     except sounddevice.PortAudioError as error:
         raise AudioError(f"PortAudio cannot list devices ({error}); check that the sound system is running") from None
@@ -66,6 +73,12 @@ def list_devices() -> list[InputDevice]:
         for index, device in enumerate(found)
         if device["max_input_channels"] > 0
     ]
+
+
+def _stream_open(sounddevice: ModuleType) -> bool:
+    """Whether anyone in this process, we or the program we are part of, has a stream open."""
+    base = sounddevice._StreamBase
+    return any(issubclass(type(thing), base) and not thing.closed for thing in gc.get_objects())
 
 
 def choose(devices: Sequence[InputDevice], wanted: str | int | None) -> InputDevice:

@@ -1,25 +1,24 @@
 """Audio files of any rate, channel count and format that libsndfile reads, as a source of 16 kHz mono blocks."""
 
-import struct
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_kws.audio.resample import MAX_RATE_HZ, MIN_RATE_HZ, Resampler
+from edge_kws.audio.truncation import missing_part
 from edge_kws.errors import AudioError
 from edge_kws.events import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     import soundfile
 
-_BLOCKS_PER_SECOND = 20
-_SAMPLE_BYTES = {"PCM_U8": 1, "PCM_S8": 1, "ULAW": 1, "ALAW": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
-_UNKNOWN_LENGTH = 0x7FFF_0000  # programs that write to a pipe put a size from here on into the header
+_BLOCKS_PER_SECOND = 5
+_BLOCKS_PER_SECOND_REALTIME = 20
 
 
 class Pacer:
@@ -32,7 +31,7 @@ class Pacer:
         """Return when sample `position` would have been recorded, counted from the first call."""
         now_s = time.monotonic()
         if self._start_s is None:
-            self._start_s = now_s - 1 / _BLOCKS_PER_SECOND
+            self._start_s = now_s - 1 / _BLOCKS_PER_SECOND_REALTIME
         time.sleep(max(0.0, self._start_s + position / SAMPLE_RATE_HZ - now_s))
 
 
@@ -75,7 +74,7 @@ class WavFile:
             self._file = None
 
     def blocks(self) -> Generator[NDArray[np.int16], None, None]:
-        """Yield int16 blocks of about 50 ms until the file ends; see `AudioSource.blocks`."""
+        """Yield int16 blocks, of about 200 ms or in real time 50 ms, until the file ends; see `AudioSource.blocks`."""
         with self:
             pacer = Pacer() if self.realtime else None
             position = 0
@@ -95,12 +94,15 @@ class WavFile:
             yield resampler.process(frames)
         # MP3 and Ogg headers only estimate their length or leave it out
         if frames_read == 0 or (frames_read < self._file.frames and self._file.format not in ("MP3", "OGG")):
-            raise AudioError(_truncated(self.path, self._file.frames, frames_read))
+            raise AudioError(_truncated(self.path, f"the header promises {self._file.frames} frames, the file holds {frames_read}"))
         yield resampler.flush()
 
-    def _read(self, file: "soundfile.SoundFile", position: int) -> NDArray[np.float32]:
+    def _read(self, file: "soundfile.SoundFile", position: int) -> NDArray[np.int16] | NDArray[np.float32]:
+        count = file.samplerate // (_BLOCKS_PER_SECOND_REALTIME if self.realtime else _BLOCKS_PER_SECOND)
         try:
-            frames = np.asarray(file.read(file.samplerate // _BLOCKS_PER_SECOND, dtype="float32", always_2d=True), np.float32)
+            if file.subtype == "PCM_16":  # a third of the work, and the same samples
+                return np.asarray(file.read(count, dtype="int16", always_2d=True), np.int16)
+            frames = np.asarray(file.read(count, dtype="float32", always_2d=True), np.float32)
         except RuntimeError as error:  # soundfile.LibsndfileError
             reason = str(error).removeprefix("Error : ").rstrip(".")
             raise AudioError(
@@ -119,7 +121,9 @@ def _open(path: Path) -> "soundfile.SoundFile":
         raise AudioError(f"audio files need the soundfile package and libsndfile ({error}); run `pip install soundfile`") from None
     try:
         if path.stat().st_size == 0:
-            raise AudioError(f"{path}: the file is empty; expected audio")
+            raise AudioError(f"{path}: the file is empty; expected audio; record or copy it again")
+        if (missing := missing_part(path)) is not None:
+            raise AudioError(_truncated(path, missing))
         file = soundfile.SoundFile(path)
     except OSError as error:
         raise AudioError(f"{path}: cannot be opened ({error.strerror or error}); check the path") from None
@@ -138,39 +142,12 @@ def _open(path: Path) -> "soundfile.SoundFile":
 def _check(path: Path, file: "soundfile.SoundFile") -> None:
     if not MIN_RATE_HZ <= file.samplerate <= MAX_RATE_HZ:
         raise AudioError(f"{path}: sample rate {file.samplerate} Hz; expected {MIN_RATE_HZ}..{MAX_RATE_HZ} Hz; resample the file first")
-    with path.open("rb") as stream:
-        declared, found = _declared_and_found_bytes(stream, path.stat().st_size)
-    if found < declared < _UNKNOWN_LENGTH:  # libsndfile would silently read the shorter part
-        frame_bytes = _SAMPLE_BYTES.get(file.subtype, 0) * file.channels
-        expected = declared // frame_bytes if frame_bytes else round(file.frames * declared / max(found, 1))
-        raise AudioError(_truncated(path, expected, file.frames))
     if file.frames == 0:
         raise AudioError(f"{path}: 0 frames of audio; expected at least 1; record the file again")
 
 
-def _truncated(path: Path, expected: int, found: int) -> str:
-    return f"{path}: truncated: the header promises {expected} frames, the file holds {found}; copy or record it again"
-
-
-def _declared_and_found_bytes(stream: BinaryIO, file_bytes: int) -> tuple[int, int]:
-    """Audio bytes that a RIFF, RIFX, RF64 or AIFF header promises, and those the file has room for; (0, 0) for other formats."""
-    magic = stream.read(12)[:4]
-    if magic not in (b"RIFF", b"RIFX", b"RF64", b"FORM"):
-        return 0, 0
-    order = "<" if magic in (b"RIFF", b"RF64") else ">"
-    size_64 = 0
-    while len(header := stream.read(8)) == 8:
-        name, size = header[:4], struct.unpack(order + "I", header[4:])[0]
-        body = stream.tell()
-        if name == b"ds64" and len(sizes := stream.read(16)) == 16:
-            size_64 = struct.unpack("<Q", sizes[8:])[0]
-        if name in (b"data", b"SSND"):
-            # an AIFF sound chunk begins with 8 bytes of offset and block size
-            start = body + (8 if name == b"SSND" else 0)
-            declared = size_64 if magic == b"RF64" and size == 0xFFFF_FFFF else size - (start - body)
-            return declared, max(0, file_bytes - start)
-        stream.seek(body + size + (size & 1))
-    return 0, 0
+def _truncated(path: Path, missing: str) -> str:
+    return f"{path}: truncated: {missing}; copy or record it again"
 
 
 def read_pcm(path: str | Path) -> NDArray[np.int16]:

@@ -63,7 +63,7 @@ class RawStdin:
                     yield block
             if odd:
                 raise AudioError(
-                    f"standard input ended inside sample {position}: {2 * position + 1} bytes; expected 2 bytes a sample (s16le)"
+                    f"standard input ended inside sample {position}: {2 * position + 1} bytes; expected 2 a sample; send 16 kHz mono s16le"
                 )
             if position == 0:
                 raise AudioError("standard input held no audio; expected raw 16-bit 16 kHz mono PCM")

@@ -25,7 +25,7 @@ def commands() -> None:
 
 @data.command()
 def get(
-    name: Annotated[DataSet, typer.Argument(help="Which data set.", show_default=False)],
+    name: Annotated[DataSet, typer.Argument(metavar="NAME", help="Which data set: speech-commands (2.4 GB).", show_default=False)],
     to: Annotated[
         Path,
         typer.Option("--to", metavar="DIR", help="Where data sets are kept; this one gets a folder of its own in it.", show_default=False),

@@ -20,8 +20,10 @@ _HIT_WINDOW_S = 0.8
 
 
 def demo(
-    wav: Annotated[Path | None, typer.Argument(help="Speech of your own; default: the speech that comes with the project.")] = None,
-    picture: Annotated[Path, typer.Option(help="Where to draw waveform, features, scores and events.")] = Path("demo.png"),
+    wav: Annotated[
+        Path | None, typer.Argument(metavar="WAV", help="Speech of your own. Default: the speech that comes with the project.")
+    ] = None,
+    picture: Annotated[Path, typer.Option(metavar="FILE", help="Where to draw waveform, features, scores and events.")] = Path("demo.png"),
 ) -> None:
     """Hear the shipped packs detect words in recorded speech, and draw what happened."""
     import numpy as np

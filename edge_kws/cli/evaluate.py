@@ -18,6 +18,7 @@ from edge_kws.evaluation.metrics import macro_recall, wilson_interval
 from edge_kws.evaluation.report import percent, percents, point_name, rate, rates, render_report, top_confusions
 from edge_kws.evaluation.wake_word import wake_label
 from edge_kws.pack import Pack
+from edge_kws.runners.litert_float import LiteRtFloatRunner, float_model_beside
 
 _PACK = typer.Argument(metavar="PACK", help="A shipped pack's name or a .tflite file.", show_default=False)
 _DATA = typer.Option(
@@ -28,6 +29,11 @@ _DATA = typer.Option(
 )
 _JSON = typer.Option("--json", metavar="FILE", help="Also write everything measured as JSON.")
 _REPORT = typer.Option("--report", metavar="FILE", help="Also write a report as one HTML file.")
+_FLOAT = typer.Option(
+    "--float",
+    metavar="FILE",
+    help="Keywords: float .tflite of the same network to compare with. Default: NAME.float.tflite beside it.",
+)
 _LISTED_CONFUSIONS = 5
 
 
@@ -36,6 +42,7 @@ def evaluate(
     data: Annotated[Path, _DATA],
     json: Annotated[Path | None, _JSON] = None,
     report: Annotated[Path | None, _REPORT] = None,
+    float_: Annotated[Path | None, _FLOAT] = None,
 ) -> None:
     """Measure a pack on recordings: its exported int8 model through the C front end, bit for bit what a device computes.
 
@@ -45,7 +52,9 @@ def evaluate(
     for target in (json, report):
         _check_target(target)
     loaded = Pack.load(pack)
-    result = _keywords(loaded, data) if loaded.info.task == "keywords" else _wake_word(loaded, data)
+    if float_ is not None and loaded.info.task != "keywords":
+        raise ConfigError(f"--float {float_}: expected a keywords pack, found {loaded.info.name}, a wake word; leave --float out")
+    result = _keywords(loaded, data, float_) if loaded.info.task == "keywords" else _wake_word(loaded, data)
     if json is not None:
         _write(json, json_format.dumps({**result.to_dict(), "data": str(data)}, indent=2, ensure_ascii=False) + "\n")
     if report is not None:
@@ -60,11 +69,14 @@ def evaluate(
             console.print(f"wrote {target}", soft_wrap=True, markup=False)
 
 
-def _keywords(pack: Pack, data: Path) -> ClipResult:
+def _keywords(pack: Pack, data: Path, float_: Path | None) -> ClipResult:
+    float_model = float_ or float_model_beside(pack.path)
+    shape = (pack.window_frames, pack.frontend.mel_bins)
+    floating = None if float_model is None else LiteRtFloatRunner(float_model, shape, len(pack.labels))
     found = find_clips(data, pack.labels)
     with _progress() as bars:
         task = bars.add_task("clips", total=len(found.clips))
-        return evaluate_clips(pack, found.clips, workers=os.cpu_count() or 1, progress=lambda done: bars.advance(task, done))
+        return evaluate_clips(pack, found.clips, floating, workers=os.cpu_count() or 1, progress=lambda done: bars.advance(task, done))
 
 
 def _wake_word(pack: Pack, data: Path) -> WakeWordResult:
@@ -87,6 +99,11 @@ def _show_clips(console: Console, result: ClipResult) -> None:
     accepted, rest = result.rest_accepted()
     table = _table("", "figure", "95 % interval", "clips")
     table.add_row("top-1", percent(result.top1), percents(result.top1_interval), f"{result.correct} of {result.count}", style="bold")
+    if result.floating is not None:
+        share, floats = result.floating.correct / result.count, result.floating.correct
+        table.add_row("top-1 float", percent(share), percents(wilson_interval(floats, result.count)), f"{floats} of {result.count}")
+        change = f"{100 * (result.correct - floats) / result.count:+.2f}".replace("-", "−")
+        table.add_row("int8 - float", f"{change} points", "", f"{result.floating.agree} named alike")
     table.add_row("macro recall", percent(mean), percents(mean_interval), f"{len(result.labels) - len(result.missing_labels)} labels")
     if rest:
         table.add_row("false commands", percent(accepted / rest), percents(wilson_interval(accepted, rest)), f"{accepted} of {rest}")

@@ -15,7 +15,9 @@ from edge_kws.pack_signature import verify_signature
 def inspect(
     pack: Annotated[str, typer.Argument(help="Name of a shipped pack, or path of a pack file.", metavar="PACK")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the model card.")] = False,
-    key: Annotated[Path | None, typer.Option("--key", help="PEM file of the author's Ed25519 public key: check the signature.")] = None,
+    key: Annotated[
+        Path | None, typer.Option("--key", metavar="FILE", help="PEM file of the author's Ed25519 public key: check the signature.")
+    ] = None,
 ) -> None:
     """Show everything a pack holds, after replaying its golden vectors."""
     found = Pack.load(pack)

@@ -19,7 +19,9 @@ from edge_kws.sinks.jsonl import JsonlSink
 
 _EXIT_INTERRUPTED = 130
 
-_MODEL = typer.Option("--model", metavar="PACK", help="A shipped pack's name or a .tflite file; repeat it to run several.")
+_MODEL = typer.Option(
+    "--model", metavar="PACK", help="A shipped pack's name (`edge-kws models`) or a .tflite file; repeat it to run several."
+)
 _INPUT = typer.Option("--input", metavar="FILE|-", help="An audio file, or - for raw 16 kHz mono s16le on standard input. Default: live.")
 _REALTIME = typer.Option("--realtime", help="Take --input at the speed of speech instead of as fast as possible.")
 _DEVICE = typer.Option("--device", metavar="NAME", help="Capture device: index or part of its name, see `edge-kws devices`.")
@@ -72,7 +74,8 @@ def _deliver(detector: Detector, source: AudioSource, sink: EventSink) -> None:
 def _summarise(detector: Detector, events: int) -> None:
     seconds, gaps = detector.position / SAMPLE_RATE_HZ, len(detector.gaps)
     lost = f" ({sum(gap.end - gap.start for gap in detector.gaps) / SAMPLE_RATE_HZ:.2f} s lost)" if gaps else ""
-    print(f"{seconds:.2f} s of audio, {events} event{'s' * (events != 1)}, {gaps} gap{'s' * (gaps != 1)}{lost}", file=sys.stderr)
+    failed = ", 1 source failed" if detector.failed_sources else ""
+    print(f"{seconds:.2f} s of audio, {events} event{'s' * (events != 1)}, {gaps} gap{'s' * (gaps != 1)}{lost}{failed}", file=sys.stderr)
 
 
 def _source(input_: str | None, realtime: bool, device: str | None) -> AudioSource:

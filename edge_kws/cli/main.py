@@ -11,12 +11,12 @@ from edge_kws.errors import EdgeKwsError
 
 # In the order a newcomer meets them. Each lives in cli/<name>.py as a function of that name, or a typer.Typer of sub-commands.
 COMMANDS = {
-    "demo": "Hear the shipped packs detect words in recorded speech, and draw what happened.",
+    "demo": "Hear and see the shipped packs detect recorded words.",
     "models": "List the packs shipped with the project.",
     "inspect": "Show everything a pack holds.",
     "listen": "Detect words in live sound, a file or standard input.",
     "devices": "List the capture devices.",
-    "data": "Fetch data sets.",
+    "data": "Get data sets to train with.",
     "train": "Train a recipe into a pack.",
     "evaluate": "Measure a pack on recordings.",
 }

@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -45,7 +45,7 @@ def kilobytes(size: int) -> str:
     return f"{size / 1000:,.1f} KB"
 
 
-def columns(headers: Sequence[str], rows: Iterator[Sequence[str]], *, right: Sequence[str] = ()) -> Table:
+def columns(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> Table:
     """A table without lines; columns named in `right` are right-aligned."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for header in headers:
@@ -128,11 +128,15 @@ def _label_rows(pack: Pack) -> Iterator[tuple[str, str, str]]:
 def _quality(quality: Sequence[Measurement]) -> RenderableType:
     if not quality:
         return Text("nothing measured", style="yellow")
-    rows = (
-        (m.name, figure(m), interval(m), "" if m.count is None else f"{m.count:,}", f"{m.data}, by {m.runner}{_note(m.note)}")
-        for m in quality
-    )
-    return columns(("measure", "value", "95 % interval", "n", "measured on"), rows, right=("value", "95 % interval", "n"))
+    # What many rows share stands below them once.
+    remarks: dict[str, int] = {}
+    rows: list[Sequence[str]] = []
+    for m in quality:
+        texts = [f"{m.data}, by {m.runner}", *([m.note] if m.note else [])]
+        numbers = [str(remarks.setdefault(text, len(remarks) + 1)) for text in texts]
+        rows.append((m.name, figure(m), interval(m), "" if m.count is None else f"{m.count:,}", ", ".join(numbers)))
+    table = columns(("measure", "value", "95 % interval", "n", "see"), rows, right=("value", "95 % interval", "n"))
+    return Group(table, Text(), _pairs([(str(number), text) for text, number in remarks.items()]))
 
 
 def _ledger(ledger: Sequence[DataSource]) -> RenderableType:

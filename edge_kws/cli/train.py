@@ -8,8 +8,8 @@ import typer
 
 def train(
     recipe: Annotated[Path, typer.Argument(help="Recipe (TOML); see recipes/.", metavar="RECIPE")],
-    data: Annotated[Path, typer.Option(help="Folder that holds the data sets the recipe names.")] = Path("data"),
-    out: Annotated[Path | None, typer.Option(help="Folder for checkpoints and the pack; default runs/NAME.")] = None,
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder that holds the data sets the recipe names.")] = Path("data"),
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for checkpoints and the pack. Default: runs/NAME.")] = None,
 ) -> None:
     """Train a recipe into a pack. Interrupted, it continues when run again."""
     import os

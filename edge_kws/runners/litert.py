@@ -89,12 +89,12 @@ class _Graph:
     """An interpreter with its one input and one output; `shape` is the input's as exported, `outputs` the output's elements."""
 
     def __init__(self, model: bytes, reference: bool, threads: int) -> None:
-        runtime = _runtime()
+        interpreters = runtime()
         # XNNPACK is left out: it announces itself on stderr, and of all kernels strays furthest from the reference.
-        kinds = runtime.OpResolverType
+        kinds = interpreters.OpResolverType
         kind = kinds.BUILTIN_REF if reference else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         try:
-            self._interpreter = runtime.Interpreter(model_content=model, num_threads=threads, experimental_op_resolver_type=kind)
+            self._interpreter = interpreters.Interpreter(model_content=model, num_threads=threads, experimental_op_resolver_type=kind)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             found = " ".join(str(error).split())[:200]
@@ -202,7 +202,8 @@ class _StretchedGraph:
 
 
 @cache
-def _runtime() -> Any:
+def runtime() -> Any:
+    """The interpreter module there is. Raises ModelError where there is none."""
     for name in ("ai_edge_litert.interpreter", "tflite_runtime.interpreter"):
         try:
             return importlib.import_module(name)

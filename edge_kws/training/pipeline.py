@@ -66,7 +66,9 @@ def export(model: Any, recipe: Recipe, text: str, prepared: Prepared, examples: 
     labels = np.arange(CALIBRATION_WINDOWS, dtype=np.int32) % len(recipe.labels)
     windows = examples.features(labels, np.random.default_rng([recipe.seed, 1]), None)
     int8 = quantise(model, windows, recipe.frontend_config)
-    for row in sorted(compare_layers(_float_tflite(model), int8, windows[:32], recipe.frontend_config), key=lambda row: row.sqnr_db)[:3]:
+    exact = _float_tflite(model)
+    (out / f"{recipe.name}.float.tflite").write_bytes(exact)  # `edge-kws evaluate` compares with it
+    for row in sorted(compare_layers(exact, int8, windows[:32], recipe.frontend_config), key=lambda row: row.sqnr_db)[:3]:
         say(f"  worst layers: {row.index} {row.operator} {row.shape}: {row.sqnr_db:.1f} dB signal to quantisation noise")
     parameters, macs_window, macs_hop = cost(int8)
     say(f"int8: {len(int8)} bytes, {parameters} parameters, {macs_window} MAC a window, {macs_hop:.0f} a hop when streamed")

@@ -32,7 +32,7 @@ extern "C" {
 typedef enum {
   EKWS_OK = 0,
   EKWS_ERROR_CONFIG = -1,   /* a configuration that would read or write out of bounds */
-  EKWS_ERROR_CAPACITY = -2, /* the caller's output is too small; nothing was consumed */
+  EKWS_ERROR_CAPACITY = -2, /* the caller's output is too small */
 } ekws_status_t;
 
 /* ---- front end: PCM to features ---- */
@@ -42,7 +42,7 @@ typedef struct {
   uint16_t window_samples; /* 160 .. 512 */
   uint16_t hop_samples;    /* 80 .. window_samples */
   const int16_t *window;   /* (window_samples) Q12, 0 .. 4096 */
-  const int16_t *twiddle;  /* (EKWS_TWIDDLE_COUNT, 2) Q15 */
+  const int16_t *twiddle;  /* (EKWS_TWIDDLE_COUNT, 2) Q15, -32767 .. 32767 */
 } ekws_spectrum_config_t;
 
 /* Mel filter bank and what follows it. */
@@ -90,7 +90,7 @@ void ekws_bank_reset(ekws_bank_t *bank);
 size_t ekws_frontend_frames(const ekws_spectrum_t *spectrum, size_t samples);
 
 /* Consumes all of `pcm` (any number of samples) and writes every completed frame of every bank: banks[i] to frames[i].
- * Returns the number of frames written, or EKWS_ERROR_CAPACITY when more than `capacity` would be. */
+ * Returns the number of frames written, or EKWS_ERROR_CAPACITY when more than `capacity` would be: then nothing was consumed. */
 int32_t ekws_frontend_process(ekws_spectrum_t *spectrum, ekws_bank_t *banks, size_t bank_count, const int16_t *pcm, size_t samples,
                               const ekws_frames_t *frames, size_t capacity);
 
@@ -127,7 +127,8 @@ int32_t ekws_decoder_init(ekws_decoder_t *decoder, const ekws_decoder_config_t *
 void ekws_decoder_reset(ekws_decoder_t *decoder);
 
 /* Takes `steps` posteriors (steps, classes), int8 with scale 1/256 and zero point -128. Writes at most `capacity` detections;
- * `steps` of them always suffice. Returns their number, or EKWS_ERROR_CAPACITY when the next one did not fit. */
+ * `steps` of them always suffice. Returns their number, or EKWS_ERROR_CAPACITY when the next one did not fit: `capacity` are written,
+ * the posteriors behind them are not taken, and the decoder needs a reset. */
 int32_t ekws_decoder_process(ekws_decoder_t *decoder, const int8_t *posteriors, size_t steps, ekws_detection_t *detections, size_t capacity);
 
 /* The moving average of a class, Q8 of 0 .. 255; 0 before the first posterior. */

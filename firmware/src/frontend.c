@@ -19,6 +19,11 @@ int32_t ekws_spectrum_init(ekws_spectrum_t *spectrum, const ekws_spectrum_config
       return EKWS_ERROR_CONFIG;
     }
   }
+  for (unsigned i = 0; i < 2 * EKWS_TWIDDLE_COUNT; i++) {
+    if (config->twiddle[i] == INT16_MIN) { /* kernels may negate a twiddle in 16 bits */
+      return EKWS_ERROR_CONFIG;
+    }
+  }
   spectrum->config = config;
   ekws_spectrum_reset(spectrum);
   return EKWS_OK;
@@ -86,7 +91,8 @@ static void finish_frame(ekws_bank_t *bank, uint32_t *mel, const ekws_frames_t *
 int32_t ekws_frontend_process(ekws_spectrum_t *spectrum, ekws_bank_t *banks, size_t bank_count, const int16_t *pcm, size_t samples,
                               const ekws_frames_t *frames, size_t capacity) {
   const ekws_spectrum_config_t *config = spectrum->config;
-  if (ekws_frontend_frames(spectrum, samples) > capacity || capacity > INT32_MAX) {
+  const size_t frames_ahead = ekws_frontend_frames(spectrum, samples);
+  if (frames_ahead > capacity || frames_ahead > INT32_MAX) {
     return EKWS_ERROR_CAPACITY;
   }
   int32_t count = 0;

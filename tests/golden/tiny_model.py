@@ -84,6 +84,26 @@ def waveform_model(samples: int, classes: int) -> bytes:
     return net.finish(source, result, None)
 
 
+def float_model(frames: int = FRAMES, bins: int = FRONTEND.mel_bins, classes: int = len(LABELS)) -> bytes:
+    """A float model (1, frames, bins, 1) -> RESHAPE -> FULLY_CONNECTED -> SOFTMAX (1, classes), random weights."""
+    rng = np.random.default_rng(frames)
+    net = _Net()
+    source = net.tensor("features", [1, frames, bins, 1], schema.TensorType.FLOAT32)
+    flat = net.tensor("flat", [1, frames * bins], schema.TensorType.FLOAT32)
+    net.reshape(source, flat, [1, frames * bins])
+    weights = rng.normal(0, 0.01, (classes, frames * bins)).astype(np.float32)
+    data = [
+        net.tensor("weights", [classes, frames * bins], schema.TensorType.FLOAT32, data=weights),
+        net.tensor("bias", [classes], schema.TensorType.FLOAT32, data=np.zeros(classes, np.float32)),
+    ]
+    logits = net.tensor("logits", [1, classes], schema.TensorType.FLOAT32)
+    options = schema.FullyConnectedOptionsT()
+    net.operator(schema.BuiltinOperator.FULLY_CONNECTED, [flat, *data], logits, schema.BuiltinOptions.FullyConnectedOptions, options)
+    result = net.tensor("posteriors", [1, classes], schema.TensorType.FLOAT32)
+    net.softmax(logits, result)
+    return net.finish(source, result, None)
+
+
 def features(windows: int, frames: int = FRAMES, bins: int = FRONTEND.mel_bins) -> NDArray[np.int8]:
     """Random feature windows (windows, frames, bins) int8 of speech-like range."""
     values = np.random.default_rng(windows).normal(-40, 50, (windows, frames, bins))

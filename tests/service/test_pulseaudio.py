@@ -1,6 +1,6 @@
 """A real capture device without hardware: PulseAudio's null sink, PortAudio and ALSA between it and `Microphone`.
 
-PortAudio looks for devices once a process, so each recording runs in a process of its own.
+PortAudio finds its sound server through the environment of the process, so each recording runs in a process of its own.
 """
 
 import json
@@ -54,6 +54,39 @@ np.save(sys.argv[1], np.concatenate(blocks) if blocks else np.zeros(0, np.int16)
 """
 
 
+RECONNECT = """
+import sys
+import numpy as np
+import sounddevice
+from edge_kws import Detector, Microphone
+from edge_kws.audio import list_devices
+from edge_kws.errors import AudioError
+
+def step(word):
+    print(word, flush=True)
+    sys.stdin.readline()
+
+def heard():
+    try:
+        for event in detector.listen(Microphone("pulse")):
+            print("event", event.end, flush=True)
+    except AudioError as error:
+        print("error", detector.failed_sources, detector.position, error, flush=True)
+
+names = lambda: [device.name for device in list_devices()]
+detector = Detector.from_pack(sys.argv[1])
+print("at first", names(), flush=True)
+step("plug in")
+print("plugged in", names(), flush=True)
+heard()
+step("plug in again")
+print("once more", names(), flush=True)
+with Microphone("pulse"):
+    print("open stream", sounddevice._initialized, names(), flush=True)
+heard()
+"""
+
+
 def missing():
     programs = [name for name in ("pulseaudio", "pactl", "paplay") if shutil.which(name) is None]
     return programs + ([] if find_library("portaudio") else ["libportaudio"])
@@ -62,6 +95,17 @@ def missing():
 @pytest.fixture
 def pulse_server(tmp_path):
     """A private sound server with one null sink, `speaker`: its process and the environment its clients need."""
+    environment = private_environment(tmp_path)
+    server = start_server(environment)
+    try:
+        yield server, environment
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def private_environment(tmp_path):
+    """What programs need to find the private sound server, and no other."""
     if missing():
         reason = f"no {', '.join(missing())}: apt-get install {PACKAGES}"
         if os.environ.get("CI"):
@@ -70,22 +114,22 @@ def pulse_server(tmp_path):
     for name in ("home", "runtime"):
         (tmp_path / name).mkdir(mode=0o700)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PULSE_")}
-    environment |= {"HOME": str(tmp_path / "home"), "XDG_RUNTIME_DIR": str(tmp_path / "runtime"), "PULSE_SOURCE": "speaker.monitor"}
+    return environment | {"HOME": str(tmp_path / "home"), "XDG_RUNTIME_DIR": str(tmp_path / "runtime"), "PULSE_SOURCE": "speaker.monitor"}
+
+
+def start_server(environment):
     modules = ["-L", "module-native-protocol-unix", "-L", "module-null-sink sink_name=speaker"]
     server = subprocess.Popen(
         ["pulseaudio", "-n", *modules, "--exit-idle-time=-1", "--daemonize=no", "--system=false", "--use-pid-file=no"],
         env=environment, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    try:
-        for _ in range(100):
-            if subprocess.run(["pactl", "info"], env=environment, capture_output=True, check=False).returncode == 0:
-                break
-            assert server.poll() is None, "pulseaudio ended at once"
-            time.sleep(0.1)
-        yield server, environment
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
+    for _ in range(100):
+        if subprocess.run(["pactl", "info"], env=environment, capture_output=True, check=False).returncode == 0:
+            return server
+        assert server.poll() is None, "pulseaudio ended at once"
+        time.sleep(0.1)
+    server.kill()
+    raise AssertionError("pulseaudio does not answer")
 
 
 @pytest.fixture
@@ -118,7 +162,9 @@ class Recorder:
     """A process that records, and what it has said so far."""
 
     def __init__(self, environment, arguments, stderr=subprocess.DEVNULL):
-        self.process = subprocess.Popen([sys.executable, *arguments], env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True)
+        self.process = subprocess.Popen(
+            [sys.executable, *arguments], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True
+        )
         # No test may hang on a device: whatever happens, the process ends and its output with it.
         self.guard = threading.Timer(60, self.process.kill)
         self.guard.start()
@@ -131,6 +177,11 @@ class Recorder:
             if word in line:
                 return line
         raise AssertionError(f"never said {word!r}: {lines}")
+
+    def go_on(self):
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
 
     def finish(self):
         assert self.process.stdout is not None
@@ -237,3 +288,35 @@ def test_devices_lists_it(pulse):
     assert "pulse" in done.stdout
     assert "ALSA" in done.stdout
     assert "default" in done.stdout
+
+
+def test_a_microphone_plugged_in_later_is_found_and_one_that_returns_is_heard_again(tmp_path):
+    """In one process: no device, a device, gone, there again; the positions of events go on."""
+    environment = private_environment(tmp_path)
+    loudness_pack().write(tmp_path / "loudness.tflite")
+    burst = np.concatenate([np.zeros(24_000), np.random.default_rng(0).integers(-6000, 6000, 8000)])
+    soundfile.write(tmp_path / "bursts.wav", np.tile(burst.astype(np.int16), 30), 16_000)
+    recorder = Recorder(environment, ["-c", RECONNECT, str(tmp_path / "loudness.tflite")])
+    assert "pulse" not in recorder.wait_for("at first")
+    ends = []
+    for failures, question in enumerate(("plug in", "plug in again"), start=1):
+        recorder.wait_for(question)
+        server = start_server(environment)
+        player = subprocess.Popen(["paplay", "--device=speaker", str(tmp_path / "bursts.wav")], env=environment, stderr=subprocess.DEVNULL)
+        try:
+            recorder.go_on()
+            assert "'pulse'" in recorder.wait_for("plugged in" if failures == 1 else "once more")
+            if failures == 2:
+                assert "'pulse'" in recorder.wait_for("open stream"), "looking does not end the recording"
+            ends.append(int(recorder.wait_for("event").split()[1]))
+        finally:
+            server.terminate()
+            server.wait(timeout=20)
+            player.kill()
+            player.wait()
+        _, count, position, error = recorder.wait_for("error").split(maxsplit=3)
+        assert int(count) == failures
+        assert int(position) >= ends[-1]
+        assert error.startswith("microphone 'pulse': ")
+    assert ends[1] > int(ends[0])
+    assert recorder.finish()[1] == 0

@@ -1,5 +1,9 @@
 """The device flow: events at exact positions, whatever the chunks; gaps and resets."""
 
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge_kws.detector import Detector
-from edge_kws.errors import ConfigError
+from edge_kws.errors import AudioError, ConfigError
 from edge_kws.events import Event, Gap
 from tests.golden.loudness_pack import WINDOW_FRAMES, loudness_pack
 
@@ -79,3 +83,37 @@ def test_names_must_differ() -> None:
         Detector([PACK, PACK])
     with pytest.raises(ConfigError, match="none"):
         Detector([])
+
+
+class _Source:
+    """Yields what it is given, then ends as told."""
+
+    description = "given"
+
+    def __init__(self, blocks: list[NDArray[np.int16] | Gap], error: AudioError | None = None) -> None:
+        self._blocks = blocks
+        self._error = error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        pass
+
+    def blocks(self) -> Iterator[NDArray[np.int16] | Gap]:
+        yield from self._blocks
+        if self._error is not None:
+            raise self._error
+
+
+def test_a_second_source_goes_on_at_the_position_reached_with_nothing_remembered() -> None:
+    detector = Detector([PACK])
+    events = list[Event]()
+    with pytest.raises(AudioError, match="unplugged"):
+        events.extend(detector.listen(_Source([PCM[:30_000]], AudioError("unplugged"))))
+    assert detector.failed_sources == 1
+    events.extend(detector.listen(_Source([Gap(0, 500, "overrun"), PCM])))
+    assert detector.gaps == [Gap(30_000, 30_500, "overrun")]
+    assert detector.position == 30_500 + len(PCM)
+    assert [event.end for event in events] == [WHOLE[0].end, *(event.end + 30_500 for event in WHOLE)]
+    assert detector.failed_sources == 1

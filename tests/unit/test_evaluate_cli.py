@@ -9,7 +9,7 @@ import soundfile
 
 from edge_kws.cli.main import main
 from tests.golden.loudness_pack import loudness_pack
-from tests.golden.tiny_model import tiny_pack
+from tests.golden.tiny_model import float_model, tiny_model, tiny_pack
 
 
 @pytest.fixture
@@ -55,6 +55,37 @@ def test_keywords(tiny: Path, data: Path, tmp_path: Path, capsys: pytest.Capture
     assert found["data"] == str(data)
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "r.html", "r.json", "tiny.tflite"]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_float_beside_int8(tiny: Path, data: Path, tmp_path: Path, named: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """Named on the command line, or found beside the pack as training leaves it."""
+    model = tmp_path / ("exact.tflite" if named else "tiny.float.tflite")
+    model.write_bytes(float_model())
+    arguments = ["evaluate", str(tiny), "--data", str(data), "--json", str(tmp_path / "r.json")]
+    assert main([*arguments, "--float", str(model)] if named else arguments) == 0
+    assert "top-1 float" in capsys.readouterr().out
+    found = json.loads((tmp_path / "r.json").read_text())
+    assert found["float_top1"] == found["float_comparison"]["top1"]
+    assert 0 <= found["float_top1"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"nothing of the kind", "expected a float .tflite"),
+        (tiny_model(), "found int8 (1, 13, 10, 1) to int8 (1, 4)"),
+        (float_model(frames=14), "found float32 (1, 14, 10, 1)"),
+        (float_model(classes=5), "to float32 (1, 5)"),
+        (None, "No such file"),
+    ],
+)
+def test_a_float_model_that_does_not_fit(
+    tiny: Path, data: Path, tmp_path: Path, content: bytes | None, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if content is not None:
+        (tmp_path / "x.tflite").write_bytes(content)
+    assert words in fails(["evaluate", str(tiny), "--data", str(data), "--float", str(tmp_path / "x.tflite")], capsys)
 
 
 def test_wake_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from edge_kws.audio import WavFile
+from edge_kws.audio.truncation import _mp3_frame_bytes
 from edge_kws.errors import AudioError
 
 SPEECHLIKE = (np.random.default_rng(3).standard_normal(40_000) * 3000).astype(np.int16)
@@ -134,23 +135,71 @@ def test_samples_that_are_no_numbers(tmp_path, bad):
     expect_one_line(tmp_path / "x.wav", "sample 23456", "NaN or infinite")
 
 
+def cut(path, kept):
+    """Keeps that share of a file, or all but so many bytes where negative."""
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * kept) if kept > 0 else int(kept)])
+
+
+@pytest.mark.parametrize("kept", [0.6, -1])
 @pytest.mark.parametrize(
-    ("name", "kept", "expected", "found"), [("x.wav", 0.6, "40000", "23"), ("x.rf64", 0.6, "40000", "239"), ("x.aiff", 0.6, "40000", "239")]
+    "name", ["x.wav", "x.wavex", "x.rf64", "x.aiff", "x.au", "x.w64", "x.caf", "x.nist", "x.svx", "x.flac", "x.ogg", "x.opus", "x.mp3"]
 )
-def test_truncated_where_libsndfile_would_not_say(tmp_path, name, kept, expected, found):
+def test_truncated(tmp_path, name, kept):
+    path = tmp_path / name
+    kind = {"svx": "SVX", "opus": "OGG", "nist": "NIST", "wavex": "WAVEX"}.get(name[2:])
+    soundfile.write(path, SPEECHLIKE, 16_000, format=kind, subtype="OPUS" if name == "x.opus" else None)
+    assert len(read(path)[0]) == len(SPEECHLIKE)
+    cut(path, kept)
+    expect_one_line(path)
+
+
+@pytest.mark.parametrize("name", ["x.wav", "x.rf64", "x.aiff", "x.au", "x.w64", "x.nist", "x.caf"])
+def test_truncation_tells_what_was_promised(tmp_path, name):
     path = tmp_path / name
     soundfile.write(path, SPEECHLIKE, 16_000)
+    cut(path, -1001)
+    expect_one_line(path, "truncated", "promises 80000 bytes of audio", "holds 7")
+
+
+def test_truncated_mp3_without_a_length_in_its_header(tmp_path):
+    path = tmp_path / "x.mp3"
+    soundfile.write(path, SPEECHLIKE, 16_000, bitrate_mode="CONSTANT", compression_level=0.3)
     content = path.read_bytes()
-    path.write_bytes(content[: int(len(content) * kept)])
-    expect_one_line(path, "truncated", f"promises {expected} frames", f"holds {found}")
+    path.write_bytes(content[_mp3_frame_bytes(content[:4]) :])  # the first frame holds the length
+    assert len(read(path)[0]) > 39_000
+    cut(path, 0.6)
+    expect_one_line(path, "truncated", "bytes of audio")
+
+
+def test_an_mp3_that_libsndfile_would_read_in_part(tmp_path):
+    path = tmp_path / "x.mp3"
+    soundfile.write(path, SPEECHLIKE, 16_000, bitrate_mode="VARIABLE", compression_level=0.3)
+    content = path.read_bytes()
+    path.write_bytes(content[_mp3_frame_bytes(content[:4]) :])
+    expect_one_line(path, "bit rate varies")
+
+
+def test_an_mp3_between_tags_is_whole(tmp_path):
+    path = tmp_path / "x.mp3"
+    soundfile.write(path, SPEECHLIKE, 16_000)
+    path.write_bytes(b"ID3\x04\x00\x00\x00\x00\x01\x00" + bytes(128) + path.read_bytes() + b"TAG" + bytes(125))
+    assert len(read(path)[0]) == len(SPEECHLIKE)
+
+
+def test_a_file_that_goes_on_after_its_audio_is_whole(tmp_path):
+    for name in ("x.wav", "x.au", "x.w64", "x.ogg"):
+        soundfile.write(tmp_path / name, SPEECHLIKE, 16_000)
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes() + bytes(100))
+        assert len(read(tmp_path / name)[0]) >= len(SPEECHLIKE), name
 
 
 def test_truncated_by_one_byte_or_to_the_bare_header(wav):
     content = wav.read_bytes()
     wav.write_bytes(content[:-1])
-    expect_one_line(wav, "promises 40000 frames", "holds 39999")
+    expect_one_line(wav, "promises 80000 bytes", "holds 79999")
     wav.write_bytes(content[:44])
-    expect_one_line(wav, "promises 40000 frames", "holds 0")
+    expect_one_line(wav, "promises 80000 bytes", "holds 0")
 
 
 def test_damaged_flac_delivers_what_came_before(tmp_path):

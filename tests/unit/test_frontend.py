@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge_kws.errors import FrontendError
-from edge_kws.frontend import FeatureBank, Frontend, FrontendConfig
+from edge_kws.frontend import FeatureBank, Frontend, FrontendConfig, spectrum_tables
 
 PLAIN = FrontendConfig()
 FULL = FrontendConfig(noise_reduction=True, pcan=True, feature_divisor=666)
@@ -109,3 +109,14 @@ def test_wrong_input_is_refused() -> None:
         Frontend(PLAIN).process(np.zeros(100, np.float32))  # pyright: ignore[reportArgumentType]
     with pytest.raises(FrontendError, match="window and hop"):
         Frontend(PLAIN, FrontendConfig(hop_ms=20))
+
+
+def test_the_c_library_refuses_what_it_cannot_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A twiddle without a negative in 16 bits, a window weight above one."""
+    for name, value in (("twiddle", -32768), ("window", 4097), ("window", -1)):
+        tables = spectrum_tables(PLAIN)
+        getattr(tables, name).flat[-1] = value
+        with monkeypatch.context() as patch:
+            patch.setattr("edge_kws.frontend.spectrum_tables", lambda _, tables=tables: tables)
+            with pytest.raises(FrontendError, match="refused window and hop"):
+                Frontend(PLAIN)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge_kws.cli.main import main
-from edge_kws.pack import Golden, Pack
+from edge_kws.pack import Golden, Measurement, Pack
 from edge_kws.pack_signature import sign
 from tests.golden.spoiled_packs import assemble
 from tests.golden.tiny_model import LABELS, tiny_pack
@@ -35,9 +35,12 @@ def test_card_says_everything(path: Path, capsys: pytest.CaptureFixture[str]) ->
         "hears 13 frames (150 ms), runs every 20 ms",
         "mean of 3 posteriors, 2 in a row",
         "490 parameters, 2,640 MACs a window, 240 MACs a hop",
-        "93.1%    92.5-93.7 %  4,890  test split, by BUILTIN_REF",
-        "0.4      0.05-1.44      2  radio, by C",
-        "cannot claim more: 5 h of audio",
+        "93.1%    92.5-93.7 %  4,890  1\n",
+        "  1  test split, by BUILTIN_REF\n",
+        "0.4      0.05-1.44      2  2\n",
+        "  2  radio, by C\n",
+        "3, 4\n",
+        "  4  cannot claim more: 5 h of audio\n",
         "CC BY 4.0",
         "84,843",
         "keras 3.15.1, python 3.11.7",
@@ -49,6 +52,16 @@ def test_card_says_everything(path: Path, capsys: pytest.CaptureFixture[str]) ->
         assert text in card
     assert "\x1b" not in card
     assert all(line == line.rstrip() for line in card.splitlines())
+
+
+def test_what_many_figures_share_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = "the test clips of a data set whose name is long"
+    quality = [Measurement(name=f"recall {label}", value=0.5, data=data, runner="C", note="few clips") for label in LABELS]
+    tiny_pack(quality=quality).write(tmp_path / "x.tflite")
+    assert main(["inspect", str(tmp_path / "x.tflite")]) == 0
+    card = capsys.readouterr().out
+    assert card.count(data) == card.count("few clips") == 1
+    assert card.count("  1, 2\n") == len(LABELS)
 
 
 def test_json_holds_the_whole_info(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
