@@ -17,6 +17,7 @@ def train(
     from edge_kws.training.recipe import read_recipe
 
     validated, text = read_recipe(recipe)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's remarks on the machine bury the progress
     from edge_kws.training.pipeline import run
 
     folder = out or Path("runs") / validated.name

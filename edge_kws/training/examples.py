@@ -21,6 +21,9 @@ _HARD_DRAWS = 4
 """Cuts looked at for each hard negative kept."""
 _SCARCE = 500
 """A word with fewer recordings than this takes more of its examples from pictures."""
+_SCARCE_SHARE = 0.12
+"""Share of its examples that the scarcest word takes from recordings. Were it nearly none while others take a half, what tells a recording
+from a picture would tell the words apart: two words held back as an experiment were then recognised in 53 % of recordings, not in 80 %."""
 
 
 @dataclass
@@ -166,7 +169,8 @@ class Examples:
 
     def _clip(self, word: str, random: np.random.Generator) -> Amplitudes:
         rows = self.material.words[word]
-        share = (1 - self.recipe.training.picture_share) * min(1.0, len(rows.recorded) / _SCARCE)
+        share = 1 - self.recipe.training.picture_share
+        share = max(share * min(1.0, len(rows.recorded) / _SCARCE), min(share, _SCARCE_SHARE))
         from_recording = not rows.pictured or (bool(rows.recorded) and random.random() < share)
         if from_recording:
             clip = self.material.clips.frames(rows.recorded[random.integers(len(rows.recorded))])

@@ -125,24 +125,30 @@ def _pictures(
 
 def _load(section: RecordingsSection, root: Path) -> tuple[Recording, ...]:
     splits: dict[str, Split] | None = None
-    if section.validation_groups is not None:
+    if section.validation_groups is not None or section.evaluation_only:
         found = load_recordings(root / section.path, section.group, source=section.source, license=section.license)
-        splits = {r.group: "validation" if r.group in section.validation_groups else "train" for r in found}
+        rest: Split = "test" if section.evaluation_only else "train"
+        splits = {r.group: "validation" if r.group in (section.validation_groups or ()) else rest for r in found}
     return load_recordings(root / section.path, section.group, source=section.source, license=section.license, splits=splits)
 
 
 def _recordings(sections: Iterable[RecordingsSection], root: Path) -> tuple[list[Recording], list[DataSource]]:
-    """Training recordings of all sections, and their ledger lines."""
+    """Training recordings of all sections, and the ledger's line of each section."""
     recordings: list[Recording] = []
     lines: list[DataSource] = []
     for section in sections:
         if section.optional and not (root / section.path).is_dir():
             continue
-        chosen = [r for r in _load(section, root) if r.split == "train"]
-        hours = sum(r.duration_s for r in chosen) / _SECONDS_PER_HOUR
-        name = Path(section.path).name
+        used = [r for r in _load(section, root) if section.evaluation_only or r.split == "train"]
         lines.append(
-            DataSource(name=name, use="train", license=section.license, source=section.source, clips=len(chosen), hours=round(hours, 2))
+            DataSource(
+                name=Path(section.path).name,
+                use="evaluation" if section.evaluation_only else "train",
+                license=section.license,
+                source=section.source,
+                clips=len(used),
+                hours=round(sum(r.duration_s for r in used) / _SECONDS_PER_HOUR, 2),
+            )
         )
-        recordings += chosen
+        recordings += [r for r in used if r.split == "train"]
     return recordings, lines

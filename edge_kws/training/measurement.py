@@ -6,15 +6,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_kws.decoder import DecoderConfig
+from edge_kws.audio.file import WavFile
+from edge_kws.decoder import Decoder, DecoderConfig
 from edge_kws.evaluation.clips import ClipResult, evaluate_clips
-from edge_kws.evaluation.operating_points import OperatingPoint
+from edge_kws.evaluation.operating_points import OperatingPoint, Track
+from edge_kws.evaluation.streams import Streamer, in_parallel
 from edge_kws.evaluation.wake_word import evaluate_wake_word
 from edge_kws.pack import Measurement, Pack
 from edge_kws.training.material import Prepared, Say
 from edge_kws.training.recipe import SILENCE, UNKNOWN, Recipe
 
 _WORKERS = 2
+_THRESHOLDS = tuple(round(0.3 + 0.025 * step, 3) for step in range(27))
+_THRESHOLD_CLIPS = 120
+"""Validation clips of a class that decide on a keywords pack's threshold."""
 _RUNNER = "LiteRT BUILTIN_REF int8, C front end"
 _STREAM_RUNNER = "LiteRT BUILTIN_REF int8, C front end, C decoder, streamed"
 _CLIPS = "Speech Commands v0.02, the test clips at hand; _silence_: noise recordings held out"
@@ -30,6 +35,50 @@ def decoder_config(recipe: Recipe, threshold: float) -> DecoderConfig:
         min_consecutive=recipe.decoder.min_consecutive,
         refractory_steps=recipe.decoder.refractory_ms // step_ms,
     )
+
+
+def with_keyword_threshold(pack: Pack, recipe: Recipe, prepared: Prepared, say: Say) -> Pack:
+    """Chooses one threshold for all keywords: the best F1 of events over streamed validation clips and held-out noise.
+
+    A clip of a keyword wants one event of its label; every other event is false.
+    """
+    random = np.random.default_rng(recipe.seed)
+    room = dict.fromkeys(pack.labels, _THRESHOLD_CLIPS)
+    room[UNKNOWN] *= len(recipe.keywords)
+    jobs: list[tuple[str, Path]] = [(SILENCE, recording.path) for recording in prepared.held_out_noise]
+    for row in random.permutation(len(prepared.validation)):
+        clip = prepared.validation[row]
+        label = clip.label if clip.label in recipe.keywords else UNKNOWN
+        if room[label]:
+            room[label] -= 1
+            jobs.append((label, clip.path))
+
+    def work(streamer: Streamer, job: tuple[str, Path]) -> Track:
+        return streamer.track(job[1].name, job[0], WavFile(job[1]).blocks())
+
+    tracks = in_parallel(lambda: Streamer(pack), work, jobs, _WORKERS)
+    wanted = sum(track.stratum in recipe.keywords for track in tracks)
+
+    def counts(threshold: float) -> tuple[int, int]:
+        decoder, hits, events = Decoder(decoder_config(recipe, threshold)), 0, 0
+        for track in tracks:
+            decoder.reset()
+            heard = [pack.labels[found.class_index] for found in decoder.process(track.posteriors) if found.step >= track.first_step]
+            hits += track.stratum in heard
+            events += len(heard)
+        return hits, events
+
+    found = {threshold: counts(threshold) for threshold in _THRESHOLDS}
+    best = max(found, key=lambda threshold: 2 * found[threshold][0] / (wanted + found[threshold][1]))
+    hits, events = found[best]
+    say(f"threshold {best}: {hits} of {wanted} keywords heard, {events - hits} other events, on {len(jobs)} validation recordings streamed")
+    return with_threshold(pack, recipe, best)
+
+
+def with_threshold(pack: Pack, recipe: Recipe, threshold: float) -> Pack:
+    """The pack with another threshold."""
+    info = pack.info.model_copy(update={"decoder": decoder_config(recipe, threshold).to_dict()})
+    return Pack.read(Pack(None, pack.model, info, pack.golden).to_bytes())
 
 
 def measured_clips(pack: Pack, model: Any, prepared: Prepared, say: Say) -> Pack:
@@ -87,8 +136,7 @@ def measured_wake_word(pack: Pack, recipe: Recipe, prepared: Prepared, say: Say)
         found = evaluate_wake_word(pack, *_recordings(recipe, prepared, "validation"), workers=_WORKERS)
         point = next(p for p in found.operating_points if p.target_per_hour == recipe.decoder.max_false_accepts_per_hour)
         say(f"threshold {point.threshold:.3f}: {100 * point.miss_rate:.1f} % misses on validation recordings")
-        info = pack.info.model_copy(update={"decoder": decoder_config(recipe, point.threshold).to_dict()})
-        pack = Pack.read(Pack(None, pack.model, info, pack.golden).to_bytes())
+        pack = with_threshold(pack, recipe, point.threshold)
     result = evaluate_wake_word(pack, *_recordings(recipe, prepared, "test"), workers=_WORKERS)
     own = result.own
     say(f"test: {100 * own.miss_rate:.1f} % misses, {own.total_false_accepts} false accepts in {own.hours:.2f} h")

@@ -20,7 +20,7 @@ from edge_kws.pack import Golden, Provenance, build_pack
 from edge_kws.training.examples import Examples
 from edge_kws.training.loop import EpochReport, train
 from edge_kws.training.material import Prepared, Say, prepare
-from edge_kws.training.measurement import decoder_config, measured_clips, measured_wake_word
+from edge_kws.training.measurement import decoder_config, measured_clips, measured_wake_word, with_keyword_threshold
 from edge_kws.training.recipe import UNKNOWN, Recipe
 
 CALIBRATION_WINDOWS = 400
@@ -92,7 +92,12 @@ def export(model: Any, recipe: Recipe, text: str, prepared: Prepared, examples: 
         recipe=text,
         provenance=_provenance(recipe),
     )
-    pack = measured_wake_word(pack, recipe, prepared, say) if recipe.task == "wake_word" else measured_clips(pack, model, prepared, say)
+    if recipe.task == "wake_word":
+        pack = measured_wake_word(pack, recipe, prepared, say)
+    else:
+        if recipe.decoder.threshold is None:
+            pack = with_keyword_threshold(pack, recipe, prepared, say)
+        pack = measured_clips(pack, model, prepared, say)
     path = pack.write(out / f"{recipe.name}.tflite")
     say(f"pack: {path}, {path.stat().st_size} bytes; next: edge-kws inspect {path}")
     return path

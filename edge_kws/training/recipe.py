@@ -43,6 +43,7 @@ class RecordingsSection(_Section):
     validation_groups: tuple[str, ...] | None = Field(default=None, description="groups kept for validation; None: by hash")
     seconds_per_epoch: float = Field(default=0.0, ge=0, description="drawn afresh each epoch as examples of `_unknown_`")
     optional: bool = False
+    evaluation_only: bool = Field(default=False, description="no recording teaches: those of validation_groups validate, all others test")
 
 
 class DataSection(_Section):
