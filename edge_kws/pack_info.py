@@ -132,8 +132,8 @@ class PackInfo(_Strict):
         return self
 
     def canonical_json(self) -> bytes:
-        """The one form that is stored and signed: UTF-8, keys sorted, two spaces of indent, a newline at the end."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+        """The one form that is stored and signed: UTF-8, keys sorted, no spaces, a newline at the end."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         return text.encode() + b"\n"
 
 

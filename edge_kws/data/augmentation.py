@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 Amplitudes = NDArray[np.float32]
 
 _MASK_FILL = -128
+_FULL_SCALE = 1e5
+"""Amplitude of white noise at 0 dBFS in a middle mel bin."""
 
 
 class AugmentationConfig(BaseModel):
@@ -24,6 +26,12 @@ class AugmentationConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     shift_ms: float = Field(default=100.0, ge=0, le=500)
+    unknown_shift_ms: float | None = Field(
+        default=None, ge=0, le=900, description="shift of words that are no keyword, which a sliding window meets in parts; None: shift_ms"
+    )
+    edge_probability: float = Field(
+        default=0.0, ge=0, le=1, description="share of clips beyond whose ends lies a quiet room, as in a recording cut short"
+    )
     speed: float = Field(default=0.1, ge=0, lt=0.5, description="relative change of tempo, either way")
     pitch: float = Field(default=0.1, ge=0, lt=0.5, description="relative change of the frequency axis, either way")
     gain_db: tuple[float, float] = (-18.0, 8.0)
@@ -61,22 +69,32 @@ class MelAxis:
         return amplitudes @ self.warps[random.integers(len(self.warps), size=len(amplitudes))]
 
 
-def shifted(clips: Amplitudes, frames: int, shift: float, speed: float, random: np.random.Generator) -> Amplitudes:
-    """Cuts `frames` frames about the centre of each clip, displaced by up to `shift` frames and played up to `speed` faster or slower.
+def shifted(
+    clips: Amplitudes, frames: int, shift: NDArray[np.float64], speed: float, random: np.random.Generator
+) -> tuple[Amplitudes, NDArray[np.bool_]]:
+    """Cuts `frames` frames about the centre of each clip, displaced by up to `shift` (clips,) frames, up to `speed` faster or slower.
 
-    Beyond a clip's ends its own frames are mirrored: what lies around a word sounds like what lies beside it.
+    Beyond a clip's ends its own frames are mirrored: what lies around a word sounds like what lies beside it. Returns the cuts and which of
+    their frames (clips, frames) are such.
     """
     count, length, _ = clips.shape
-    offset = random.uniform(-shift, shift, (count, 1))
+    offset = random.uniform(-1, 1, (count, 1)) * shift[:, np.newaxis]
     rate = 1 + random.uniform(-speed, speed, (count, 1))
     position = (np.arange(frames) - (frames - 1) / 2) * rate + (length - 1) / 2 + offset
+    beyond = (position < 0) | (position > length - 1)
     position = np.abs(position)
     position = (length - 1) - np.abs((length - 1) - position)
     position = np.clip(position, 0, length - 1)
     left = np.minimum(position.astype(np.int64), length - 2)
     part = (position - left).astype(np.float32)[..., np.newaxis]
     rows = np.arange(count)[:, np.newaxis]
-    return clips[rows, left] * (1 - part) + clips[rows, left + 1] * part
+    return clips[rows, left] * (1 - part) + clips[rows, left + 1] * part, beyond
+
+
+def quiet_room(count: int, frames: int, mel_bins: int, random: np.random.Generator) -> Amplitudes:
+    """White noise at -80 to -45 dBFS."""
+    level = decibels(random.uniform(-80, -45, (count, 1, 1))) * _FULL_SCALE
+    return (level * np.sqrt(random.gamma(2.0, 0.5, (count, frames, mel_bins)))).astype(np.float32)
 
 
 def decibels(values: NDArray[np.float64] | float) -> NDArray[np.float32]:

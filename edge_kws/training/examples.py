@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_kws.data.augmentation import MelAxis, decibels, mask, mixed, power, shifted, synthetic_noise
+from edge_kws.data.augmentation import MelAxis, decibels, mask, mixed, power, quiet_room, shifted, synthetic_noise
 from edge_kws.data.features import AMPLITUDE_UNIT, MelStore
 from edge_kws.frontend import FeatureBank
 from edge_kws.training.recipe import Recipe
@@ -119,14 +119,12 @@ class Examples:
     ) -> NDArray[np.int8]:
         """Augmented int8 features (labels, frames, mel_bins)."""
         config, count = self.recipe.augmentation, len(labels)
-        hop_ms = self.recipe.frontend.hop_ms
         rest = len(self.recipe.labels) - len(self.recipe.keywords) - 1
         names = np.array([self._word(int(label), rest, random) for label in labels])
         clips = np.zeros((count, self.frames, self.bins), np.float32)
         spoken = np.flatnonzero((names != "") & (names != "/"))
         if len(spoken):
-            raw = np.stack([self._clip(str(names[i]), random) for i in spoken])
-            clips[spoken] = self._axis.apply(shifted(raw, self.frames, config.shift_ms / hop_ms, config.speed, random), random)
+            clips[spoken] = self._spoken(names[spoken], random)
         cuts = np.flatnonzero(names == "/")
         if len(cuts):
             clips[cuts] = self._negatives(len(cuts), random, score)
@@ -140,6 +138,17 @@ class Examples:
         features = self.quantised(clips, noise)
         mask(features, config, random)
         return features
+
+    def _spoken(self, names: NDArray[np.str_], random: np.random.Generator) -> Amplitudes:
+        """A clip of each word (names, frames, mel_bins), shifted, stretched and pitched."""
+        config = self.recipe.augmentation
+        other = config.shift_ms if config.unknown_shift_ms is None else config.unknown_shift_ms
+        shift_ms = np.array([config.shift_ms if name in self.recipe.keywords else other for name in names])
+        raw = np.stack([self._clip(str(name), random) for name in names])
+        cuts, beyond = shifted(raw, self.frames, shift_ms / self.recipe.frontend.hop_ms, config.speed, random)
+        cuts = self._axis.apply(cuts, random)
+        beyond &= random.random((len(names), 1)) < config.edge_probability
+        return np.where(beyond[..., np.newaxis], quiet_room(*cuts.shape, random), cuts)
 
     def _word(self, label: int, rest: int, random: np.random.Generator) -> str:
         """The word to speak; "" for silence, "/" for a cut from a long recording."""
@@ -160,10 +169,10 @@ class Examples:
         share = (1 - self.recipe.training.picture_share) * min(1.0, len(rows.recorded) / _SCARCE)
         from_recording = not rows.pictured or (bool(rows.recorded) and random.random() < share)
         if from_recording:
-            clip = self.material.clips.frames(int(random.choice(rows.recorded)))
+            clip = self.material.clips.frames(rows.recorded[random.integers(len(rows.recorded))])
         else:
             assert self.material.pictures is not None
-            clip = self.material.pictures[int(random.choice(rows.pictured))]
+            clip = self.material.pictures[rows.pictured[random.integers(len(rows.pictured))]]
         return clip.astype(np.float32) * AMPLITUDE_UNIT
 
     def _cut(self, store: MelStore, random: np.random.Generator) -> Amplitudes:
@@ -190,8 +199,10 @@ class Examples:
         return pieces
 
     def _noise(self, count: int, random: np.random.Generator) -> Amplitudes:
-        noise = synthetic_noise(count, self.frames, self.bins, random)
-        for i in np.flatnonzero(random.random(count) >= self.recipe.augmentation.synthetic_noise_share):
+        synthetic = random.random(count) < self.recipe.augmentation.synthetic_noise_share
+        noise = np.empty((count, self.frames, self.bins), np.float32)
+        noise[synthetic] = synthetic_noise(int(synthetic.sum()), self.frames, self.bins, random)
+        for i in np.flatnonzero(~synthetic):
             noise[i] = self._cut(self.material.noise, random)
         return noise
 

