@@ -14,6 +14,7 @@ from edge_kws.audio.resample import Resampler, resampled_length
 from edge_kws.audio.ring_buffer import RingBuffer
 from edge_kws.errors import AudioError
 from edge_kws.events import SAMPLE_RATE_HZ, Gap
+from edge_kws.held_stderr import HeldStderr
 
 _BLOCK_SAMPLES = SAMPLE_RATE_HZ // 20
 _POLL_S = 0.1
@@ -99,8 +100,9 @@ class Microphone:
     def __enter__(self) -> Self:
         if self._stream is None:
             sounddevice = import_sounddevice()
-            self._device = choose(list_devices(), self._wanted)
-            self._stream = self._open(sounddevice, self._device)
+            with HeldStderr():
+                self._device = choose(list_devices(), self._wanted)
+                self._stream = self._open(sounddevice, self._device)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

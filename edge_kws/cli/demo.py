@@ -80,10 +80,13 @@ def _print(events: "list[Event]", said: list[dict[str, Any]], keywords: set[str]
         outcome = f"heard at {heard.time_s:6.2f} s by {heard.model}, score {heard.score:.2f}" if heard else "missed" if expected else "-"
         rows.append((word["start_s"], word["word"] + ("" if expected else " (no keyword)"), outcome))
     rows += [(e.time_s, "", f"{'EXTRA ' if said else ''}{e.label} by {e.model}, score {e.score:.2f}") for e in left]
-    typer.echo(f"{'time':>8}  {'said':22}  detected")
+    width = 22 if said else 0
+    typer.echo(f"{'time':>8}  {('said' if said else ''):{width}}  detected")
     for time_s, word, outcome in sorted(rows):
-        typer.echo(f"{time_s:6.2f} s  {word:22}  {outcome}")
-    if said:
+        typer.echo(f"{time_s:6.2f} s  {word:{width}}  {outcome}")
+    if not said:
+        typer.echo(f"{len(events)} events; the words these packs know: {' '.join(sorted(keywords))}")
+    else:
         typer.echo(
             f"{hits} of {wanted} keywords heard, {len(left)} extra events. The voices are synthetic; `edge-kws inspect` has real ones."
         )

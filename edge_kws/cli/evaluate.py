@@ -107,7 +107,7 @@ def _show_clips(console: Console, result: ClipResult) -> None:
     table.add_row("macro recall", percent(mean), percents(mean_interval), f"{len(result.labels) - len(result.missing_labels)} labels")
     if rest:
         table.add_row("false commands", percent(accepted / rest), percents(wilson_interval(accepted, rest)), f"{accepted} of {rest}")
-    table.add_section()
+    table.add_row("")
     for label in result.labels:
         correct, count, recall, interval = result.recall(label)
         if recall is None:
@@ -116,6 +116,7 @@ def _show_clips(console: Console, result: ClipResult) -> None:
             table.add_row(_plain(label), percent(recall), percents(interval), f"{correct} of {count}")
     _title(console, f"{result.pack['name']} {result.pack['version']}: {result.count} clips, int8")
     console.print(table)
+    console.print()
     for actual, predicted, clips, total in top_confusions(result)[:_LISTED_CONFUSIONS]:
         console.print(f"{actual} heard as {predicted}: {clips} of {total}", markup=False)
 
@@ -146,7 +147,9 @@ def _show_wake_word(console: Console, result: WakeWordResult) -> None:
     name = f"{result.pack['name']} {result.pack['version']}"
     _title(console, f"{name}: {result.positives} recordings of {result.label}, {result.hours:.2f} h of other audio, int8")
     console.print(table)
+    console.print()
     console.print(strata)
+    console.print()
     for point in result.operating_points:
         for claim in point.claims:
             console.print(f"{point_name(point)}: {claim.text}", style="" if claim.proven else "yellow", markup=False)

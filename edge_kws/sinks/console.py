@@ -1,13 +1,10 @@
 """Events for people: a live view in a terminal, plain lines anywhere else."""
 
-import os
-import sys
-import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import BinaryIO, Self, TextIO
+from typing import Self, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edge_kws.events import SAMPLE_RATE_HZ, Event, Gap
+from edge_kws.held_stderr import HeldStderr
 
 _FLOOR_DBFS = -60.0
 _REFRESH_HZ = 12
@@ -95,14 +93,14 @@ class ConsoleSink:
         self._position = 0
         self._events = 0
         self._gaps = 0
-        self._stderr = _HeldStderr()
+        self._stderr = HeldStderr(terminal_only=True)
         self._live = Live(
             console=self._console, get_renderable=self._draw, refresh_per_second=_REFRESH_HZ, transient=True, redirect_stderr=False
         )
 
     def __enter__(self) -> Self:
         try:
-            self._stderr.hold()
+            self._stderr.__enter__()
             self._live.start(refresh=True)
         except BaseException:  # Ctrl-C during the first drawing: nobody will call __exit__
             self._leave()
@@ -116,7 +114,7 @@ class ConsoleSink:
         try:
             self._live.stop()
         finally:
-            self._stderr.release()
+            self._stderr.__exit__(None, None, None)
 
     def observe(self, level_dbfs: float, scores: Mapping[str, NDArray[np.float32]], position: int) -> None:
         """Take the state after a block: level in dBFS, smoothed posteriors (classes,) by model name, position in samples."""
@@ -194,31 +192,6 @@ class ConsoleSink:
             name = Text(view.name if not rows else "", style=colour)
             rows.append((name, Text(view.labels[i], style=style), Bar(score, style, mark=threshold), f"{score:.2f}"))
         return rows
-
-
-class _HeldStderr:
-    """Keeps what is written to standard error, where that is a terminal, until it is released."""
-
-    _OF_PORTAUDIO = b"Expression '"  # its own account of a failed call; the audio source reports the failure in words
-
-    def __init__(self) -> None:
-        self._held: tuple[int, BinaryIO] | None = None
-
-    def hold(self) -> None:
-        if self._held is None and os.isatty(2):
-            sys.stderr.flush()
-            self._held = os.dup(2), tempfile.TemporaryFile()  # noqa: SIM115 (closed by release)
-            os.dup2(self._held[1].fileno(), 2)
-
-    def release(self) -> None:
-        if self._held is not None:
-            (terminal, file), self._held = self._held, None
-            sys.stderr.flush()
-            os.dup2(terminal, 2)
-            os.close(terminal)
-            file.seek(0)
-            os.write(2, b"".join(line for line in file if not line.startswith(self._OF_PORTAUDIO)))
-            file.close()
 
 
 class Bar:

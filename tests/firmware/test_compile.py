@@ -70,6 +70,6 @@ def test_fuzzing_finds_nothing(tmp_path: Path) -> None:
     if built.returncode != 0 and "CI" not in os.environ and "fuzzer" in built.stderr:
         pytest.skip("clang has no fuzzer runtime here (libclang-rt-dev)")
     assert built.returncode == 0, built.stderr
-    run = [str(binary), "-runs=20000", "-seed=1", "-max_len=4096", "-len_control=0", f"-artifact_prefix={tmp_path}/"]
+    run = [str(binary), "-runs=10000", "-seed=1", "-max_len=4096", "-len_control=0", f"-artifact_prefix={tmp_path}/"]
     done = subprocess.run(run, capture_output=True, text=True, check=False, timeout=500)
     assert done.returncode == 0, done.stderr[-3000:]

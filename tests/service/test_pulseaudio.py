@@ -260,6 +260,17 @@ def test_an_unknown_name_and_a_dead_server(pulse, tmp_path):
     assert "error" in record(pulse, tmp_path / "x.npy", 1).wait_for("error")
 
 
+def test_a_device_that_cannot_be_opened_gives_one_line(pulse, tmp_path):
+    """PortAudio and ALSA write five of their own to standard error."""
+    loudness_pack().write(tmp_path / "loudness.tflite")
+    command = [sys.executable, "-m", "edge_kws.cli.main", "listen", "--model", str(tmp_path / "loudness.tflite"), "--device", "pulse"]
+    environment = {**pulse, "PULSE_SOURCE": "no such source"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("edge-kws: error: microphone 'pulse' cannot be opened")
+
+
 def test_listen_detects_what_is_played_and_reports_the_unplugging(pulse, tmp_path):
     """The whole device flow: capture, ring buffer, front end, model, decoder, JSON."""
     loudness_pack().write(tmp_path / "loudness.tflite")
