@@ -19,7 +19,8 @@ _PREAMBLE = """#if defined(__GNUC__)
 """
 
 _RINGS = """/* Pointers to `taps` rows of a ring, `step` slots apart, from slot `at` on. */
-EKWS_NOINLINE void ekws_rows(const int8_t *ring, uint32_t pitch, uint32_t slots, uint32_t at, uint32_t step, uint32_t taps, const int8_t **rows) {
+EKWS_NOINLINE void ekws_rows(const int8_t *ring, uint32_t pitch, uint32_t slots, uint32_t at, uint32_t step, uint32_t taps,
+                             const int8_t **rows) {
   for (uint32_t i = 0; i < taps; i++) {
     rows[i] = ring + at * pitch;
     at += step;
