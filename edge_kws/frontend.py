@@ -251,9 +251,9 @@ class _BankConfigC(ctypes.Structure):
 class _SpectrumC(ctypes.Structure):
     _fields_ = (
         ("config", ctypes.POINTER(_SpectrumConfigC)),
-        ("filled", ctypes.c_uint16),
-        ("history", ctypes.c_int16 * FFT_SAMPLES),
         ("bins", ctypes.c_int16 * FFT_SAMPLES),
+        ("history", ctypes.c_int16 * FFT_SAMPLES),
+        ("filled", ctypes.c_uint16),
     )
 
 

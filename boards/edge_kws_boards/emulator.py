@@ -67,7 +67,9 @@ def _arm(core: str, *flags: str) -> tuple[str, ...]:
 
 
 _BOARDS: Final = (
-    EmulatedBoard(name="m0", core="cortex-m0", machine="microbit", flags=_arm("cortex-m0"), flash=(0, 256 << 10), ram=(0x20000000, 16 << 10)),
+    EmulatedBoard(
+        name="m0", core="cortex-m0", machine="microbit", flags=_arm("cortex-m0"), flash=(0, 256 << 10), ram=(0x20000000, 16 << 10)
+    ),
     # Code for ARMv6-M on the M3 machine: the same instructions, more memory than the microbit has.
     EmulatedBoard(name="m0plus", core="cortex-m0plus", machine="mps2-an385", flags=_arm("cortex-m0plus")),
     EmulatedBoard(name="m3", core="cortex-m3", machine="mps2-an385", flags=_arm("cortex-m3")),
