@@ -30,6 +30,7 @@ EKWS_DSP_2(shadd16, uint32_t, "shadd16 %0, %1, %2")               /* (a + b) >> 
 EKWS_DSP_2(shsub16, uint32_t, "shsub16 %0, %1, %2")
 EKWS_DSP_2(sasx, uint32_t, "sasx %0, %1, %2")                     /* lo - hi', hi + lo' */
 EKWS_DSP_2(ssax, uint32_t, "ssax %0, %1, %2")                     /* lo + hi', hi - lo' */
+EKWS_DSP_2(smmulr, int32_t, "smmulr %0, %1, %2")                  /* upper half of the signed product, rounded */
 EKWS_DSP_2(smulbb, int32_t, "smulbb %0, %1, %2")
 EKWS_DSP_2(smultt, int32_t, "smultt %0, %1, %2")
 EKWS_DSP_2(smuad, int32_t, "smuad %0, %1, %2")                    /* lo lo' + hi hi' */
@@ -44,7 +45,32 @@ EKWS_DSP_3(smlad, "smlad %0, %1, %2, %3")
 EKWS_DSP_3(smladx, "smladx %0, %1, %2, %3")                       /* c + lo hi' + hi lo' */
 EKWS_DSP_3(smlsd, "smlsd %0, %1, %2, %3")                         /* c + lo lo' - hi hi' */
 EKWS_DSP_3(smlabb, "smlabb %0, %1, %2, %3")
+EKWS_DSP_3(smlatt, "smlatt %0, %1, %2, %3")
 EKWS_DSP_3(smlatb, "smlatb %0, %1, %2, %3")                       /* c + hi lo' */
+
+/* Bytes 0 and 2, or 1 and 3, as int16 in lo and hi */
+EKWS_DSP_INLINE uint32_t ekws_sxtb16(uint32_t a) {
+  uint32_t r;
+  __asm__ volatile("sxtb16 %0, %1" : "=r"(r) : "r"(a));
+  return r;
+}
+EKWS_DSP_INLINE uint32_t ekws_sxtb16_odd(uint32_t a) {
+  uint32_t r;
+  __asm__ volatile("sxtb16 %0, %1, ror #8" : "=r"(r) : "r"(a));
+  return r;
+}
+
+EKWS_DSP_INLINE int32_t ekws_ssat8(int32_t a) {
+  int32_t r;
+  __asm__ volatile("ssat %0, #8, %1" : "=r"(r) : "r"(a));
+  return r;
+}
+
+/* Two words at once, aligned to a word; *p moves on. The compiler does not see what is read: it must have been written before the
+ * function that holds this was called. */
+EKWS_DSP_INLINE void ekws_load_two(const uint32_t **p, uint32_t *a, uint32_t *b) {
+  __asm__ volatile("ldrd %0, %1, [%2], #8" : "=&r"(*a), "=&r"(*b), "+&r"(*p));
+}
 
 /* c + (a times a half of b) >> 16 */
 EKWS_DSP_INLINE int32_t ekws_smlawb(int32_t a, uint32_t b, int32_t c) {

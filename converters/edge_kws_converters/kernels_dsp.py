@@ -1,0 +1,51 @@
+"""Weight layouts of the DSP kernels (Cortex-M4, M7, M33); `firmware/src/kernels/*_s8_dsp.h` describe them."""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_SHIFT: Final = 23
+"""Larger second shifts would overflow where the zero point is added before the shift."""
+
+
+def rounding_offset(shift: NDArray[np.int64], zero_point: int) -> NDArray[np.int64]:
+    """What is added before the second shift: half of the last bit, and the zero point that comes out after it."""
+    return (np.int64(1) << (shift - 1)) + (np.int64(zero_point) << shift)
+
+
+def pack_conv(weights: NDArray[np.int8], channels: Any, out_zero: int) -> bytes:
+    """Weights (out, kernel_height, kernel_width, in) to the pairs of conv_s8_dsp.h.
+
+    Args:
+        weights: int8.
+        channels: bias, multiplier and shift, each (out,).
+        out_zero: zero point of the output.
+    """
+    count, height = weights.shape[:2]
+    run = weights[0, 0].size
+    depth4 = -(-run // 4) * 4
+    padded = np.zeros((count + count % 2, height, depth4), np.int8)
+    padded[:count, :, :run] = weights.reshape(count, height, run)
+    # (pairs, depth / 4, 2, 4)
+    words = padded.reshape(len(padded) // 2, 2, -1, 4).transpose(0, 2, 1, 3)
+    shift = np.ones(len(padded), np.int64)
+    shift[:count] = channels.shift
+    columns = np.zeros((len(padded), 3), np.int64)
+    columns[:count, 0], columns[:count, 1] = channels.bias, channels.multiplier
+    columns[:, 2] = rounding_offset(shift, out_zero)
+    parts: list[bytes] = []
+    for pair, block in enumerate(words):
+        two = columns[2 * pair : 2 * pair + 2]
+        parts.append(two[:, 0].astype("<i4").tobytes() + block.tobytes())
+        parts.append(np.concatenate([two[:, 1:].ravel(), shift[2 * pair : 2 * pair + 2]]).astype("<i4").tobytes())
+    return b"".join(parts)
+
+
+def conv_scratch_bytes(out_width: int, kernel_height: int, kernel_width: int, in_channels: int) -> int:
+    """Bytes of scratch `ekws_conv_s8_dsp` needs."""
+    run = -(-kernel_width * in_channels // 4) * 4
+    depth = kernel_height * run
+    if out_width == 1 and depth > 256:
+        return 0
+    return 2 * depth * min(out_width, 3) + run
