@@ -49,3 +49,40 @@ def conv_scratch_bytes(out_width: int, kernel_height: int, kernel_width: int, in
     if out_width == 1 and depth > 256:
         return 0
     return 2 * depth * min(out_width, 3) + run
+
+
+def pack_depthwise(weights: NDArray[np.int8], channels: Any, out_zero: int, *, pairs: bool) -> bytes:
+    """Weights (kernel_height, kernel_width, out) to the fours of depthwise_s8_dsp.h.
+
+    Args:
+        weights: int8; a multiple of 4 channels.
+        channels: bias, multiplier and shift, each (out,).
+        out_zero: zero point of the output.
+        pairs: the layout of 3x3 with stride 1 and no dilation.
+    """
+    count = weights.shape[2]
+    offset = rounding_offset(channels.shift, out_zero)
+    taps = weights.reshape(-1, count).T.astype("<i2")
+    if pairs:
+        columns = np.stack([channels.bias, channels.multiplier, offset], 1).astype("<i4")
+        order = taps[:, [0, 3, 1, 4, 2, 5, 6, 7, 8]]
+        return b"".join(
+            order[c].tobytes() + np.int16(channels.shift[c]).tobytes() + columns[c].tobytes() for c in range(count)
+        )
+    parts: list[bytes] = []
+    for c in range(0, count, 4):
+        four = slice(c, c + 4)
+        parts.append(channels.bias[four].astype("<i4").tobytes() + taps[[c, c + 2, c + 1, c + 3]].T.tobytes())
+        parts.append(np.stack([channels.multiplier[four], offset[four]], 1).astype("<i4").tobytes())
+        parts.append(channels.shift[four].astype("<i4").tobytes())
+    return b"".join(parts)
+
+
+def depthwise_in_pairs(shape: Any) -> bool:
+    """Whether `ekws_depthwise_s8_dsp` takes two rows of taps at once."""
+    return (shape.kernel_height, shape.kernel_width, shape.stride_width, shape.dilation_width) == (3, 3, 1, 1)
+
+
+def depthwise_scratch_bytes(shape: Any) -> int:
+    """Bytes of scratch `ekws_depthwise_s8_dsp` needs."""
+    return 24 * (shape.out_width + 2) if depthwise_in_pairs(shape) else 0
