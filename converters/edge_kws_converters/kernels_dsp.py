@@ -64,10 +64,12 @@ def pack_depthwise(weights: NDArray[np.int8], channels: Any, out_zero: int, *, p
     offset = rounding_offset(channels.shift, out_zero)
     taps = weights.reshape(-1, count).T.astype("<i2")
     if pairs:
+        first, third = taps[:, [0, 3, 1, 4, 2, 5]], taps[:, 6:]
         columns = np.stack([channels.bias, channels.multiplier, offset], 1).astype("<i4")
-        order = taps[:, [0, 3, 1, 4, 2, 5, 6, 7, 8]]
+        shift = channels.shift.astype("<i2")
         return b"".join(
-            order[c].tobytes() + np.int16(channels.shift[c]).tobytes() + columns[c].tobytes() for c in range(count)
+            first[c].tobytes() + columns[c, :1].tobytes() + third[c].tobytes() + shift[c].tobytes() + columns[c, 1:].tobytes()
+            for c in range(count)
         )
     parts: list[bytes] = []
     for c in range(0, count, 4):

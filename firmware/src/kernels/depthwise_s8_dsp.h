@@ -3,8 +3,8 @@
  * 3x3 with stride 1: rows 0 and 1 of a column become one word, so that one SMLAD serves two taps; row 2 stays in pairs of channels.
  * Any other kernel: four channels of a tap at a time.
  *
- * Weights, for each four channels. 3x3: for each channel (w00, w10) (w01, w11) (w02, w12) (w20, w21) (w22, shift) as int16 pairs, then
- * bias, multiplier, offset as int32. Other: 4 biases; for each tap int16 channels 0, 2, 1, 3; 4 times multiplier, offset; 4 shifts. */
+ * Weights, for each four channels. 3x3: for each channel (w00, w10) (w01, w11) (w02, w12), bias, (w20, w21) (w22, shift), multiplier, offset;
+ * pairs are int16, the others int32. Other: 4 biases; for each tap int16 channels 0, 2, 1, 3; 4 times multiplier, offset; 4 shifts. */
 #ifndef EKWS_DEPTHWISE_S8_DSP_H
 #define EKWS_DEPTHWISE_S8_DSP_H
 
@@ -15,49 +15,68 @@
 
 enum { EKWS_DEPTHWISE_WORDS = 8 /* of a 3x3 channel's weights */ };
 
+/* Column x of a row of taps w0 w1 w2 meets the outputs x, x - 1 and x - 2, as far as there are `count` of them. */
+EKWS_KERNEL void ekws_depthwise_both_dsp(int32_t *acc, int32_t count, int32_t x, uint32_t v, uint32_t w0, uint32_t w1, uint32_t w2) {
+  if (x < count) {
+    acc[x] = ekws_smlad(v, w0, acc[x]);
+  }
+  if (x >= 1 && x - 1 < count) {
+    acc[x - 1] = ekws_smlad(v, w1, acc[x - 1]);
+  }
+  if (x >= 2) {
+    acc[x - 2] = ekws_smlad(v, w2, acc[x - 2]);
+  }
+}
+
+/* The same for half a word and taps w01 (lo and hi) and w2 (lo). */
+EKWS_KERNEL void ekws_depthwise_half_dsp(int32_t *acc, int32_t count, int32_t x, int upper, uint32_t v, uint32_t w01, uint32_t w2) {
+  if (x < count) {
+    acc[x] = upper ? ekws_smlatb(v, w01, acc[x]) : ekws_smlabb(v, w01, acc[x]);
+  }
+  if (x >= 1 && x - 1 < count) {
+    acc[x - 1] = upper ? ekws_smlatt(w01, v, acc[x - 1]) : ekws_smlatb(w01, v, acc[x - 1]);
+  }
+  if (x >= 2) {
+    acc[x - 2] = upper ? ekws_smlatb(v, w2, acc[x - 2]) : ekws_smlabb(v, w2, acc[x - 2]);
+  }
+}
+
 /* One channel of `count` output pixels, 1 .. 5, a literal; `upper`: the channel is in the upper halves of `third`. */
 EKWS_KERNEL void ekws_depthwise_outputs_dsp(int32_t count, int upper, const uint32_t *both, const uint32_t *third, const uint32_t *w,
                                             int32_t channels, int8_t *out) {
-  uint32_t w0, w1, w2, w3, w4, bias, multiplier, offset;
+  uint32_t w0, w1, w2, w01, w2_shift, v0, v1, bias, multiplier, offset;
   int32_t acc[5];
+  __asm__("" : "+r"(out)); /* else GCC keeps an address for each output, all of them on the stack */
   ekws_load_two(&w, &w0, &w1);
-  ekws_load_two(&w, &w2, &w3);
-  ekws_load_two(&w, &w4, &bias);
+  ekws_load_two(&w, &w2, &bias);
 #pragma GCC unroll 5
   for (int32_t i = 0; i < count; i++) {
     acc[i] = (int32_t)bias;
   }
-#pragma GCC unroll 7
-  for (int32_t x = 0; x < count + 2; x++) {
-    const uint32_t v = both[x];
-    if (x < count) {
-      acc[x] = ekws_smlad(v, w0, acc[x]);
-    }
-    if (x >= 1 && x - 1 < count) {
-      acc[x - 1] = ekws_smlad(v, w1, acc[x - 1]);
-    }
-    if (x >= 2) {
-      acc[x - 2] = ekws_smlad(v, w2, acc[x - 2]);
-    }
+#pragma GCC unroll 4
+  for (int32_t x = 0; x + 1 < count + 2; x += 2) {
+    ekws_load_two(&both, &v0, &v1);
+    ekws_depthwise_both_dsp(acc, count, x, v0, w0, w1, w2);
+    ekws_depthwise_both_dsp(acc, count, x + 1, v1, w0, w1, w2);
   }
-#pragma GCC unroll 7
-  for (int32_t x = 0; x < count + 2; x++) {
-    const uint32_t v = third[x];
-    if (x < count) {
-      acc[x] = upper ? ekws_smlabb(w3, v >> 16, acc[x]) : ekws_smlabb(w3, v, acc[x]);
-    }
-    if (x >= 1 && x - 1 < count) {
-      acc[x - 1] = upper ? ekws_smlatt(w3, v, acc[x - 1]) : ekws_smlatb(w3, v, acc[x - 1]);
-    }
-    if (x >= 2) {
-      acc[x - 2] = upper ? ekws_smlatb(v, w4, acc[x - 2]) : ekws_smlabb(v, w4, acc[x - 2]);
-    }
+  if (count % 2 != 0) {
+    ekws_depthwise_both_dsp(acc, count, count + 1, both[0], w0, w1, w2);
+  }
+  ekws_load_two(&w, &w01, &w2_shift);
+#pragma GCC unroll 4
+  for (int32_t x = 0; x + 1 < count + 2; x += 2) {
+    ekws_load_two(&third, &v0, &v1);
+    ekws_depthwise_half_dsp(acc, count, x, upper, v0, w01, w2_shift);
+    ekws_depthwise_half_dsp(acc, count, x + 1, upper, v1, w01, w2_shift);
+  }
+  if (count % 2 != 0) {
+    ekws_depthwise_half_dsp(acc, count, count + 1, upper, third[0], w01, w2_shift);
   }
   ekws_load_two(&w, &multiplier, &offset);
-  const int32_t shift = (int32_t)w4 >> 16;
+  const int32_t shift = (int32_t)w2_shift >> 16;
 #pragma GCC unroll 5
-  for (int32_t i = 0; i < count; i++) {
-    out[i * channels] = ekws_requantize_dsp(acc[i], (int32_t)multiplier, (int32_t)offset, shift);
+  for (int32_t i = 0; i < count; i++, out += channels) {
+    *out = ekws_requantize_dsp(acc[i], (int32_t)multiplier, (int32_t)offset, shift);
   }
 }
 

@@ -1,0 +1,48 @@
+"""Weight layouts of the Helium kernels (Cortex-M55); `firmware/src/kernels/*_s8_mve.h` describe them."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def _round_up(count: int, multiple: int) -> int:
+    return -(-count // multiple) * multiple
+
+
+def _columns(channels: Any, padded: int) -> bytes:
+    """bias, multiplier, minus shift for each four channels."""
+    table = np.zeros((3, padded), np.int64)
+    count = len(channels.bias)
+    table[0, :count], table[1, :count], table[2, :count] = channels.bias, channels.multiplier, -channels.shift
+    return table.reshape(3, -1, 4).transpose(1, 0, 2).astype("<i4").tobytes()
+
+
+def pack_conv(weights: NDArray[np.int8], channels: Any) -> bytes:
+    """Weights (out, kernel_height, kernel_width, in) int8 to the layout of conv_s8_mve.h."""
+    count = len(weights)
+    flat = weights.reshape(count, -1)
+    padded = np.zeros((_round_up(count, 2), _round_up(flat.shape[1], 16)), np.int8)
+    padded[:count, : flat.shape[1]] = flat
+    return padded.tobytes() + _columns(channels, _round_up(count, 4))
+
+
+def conv_scratch_bytes(shape: Any) -> int:
+    """Bytes of scratch `ekws_conv_s8_mve` needs: sums and gathered inputs of three pixels."""
+    depth16 = _round_up(shape.kernel_height * shape.kernel_width * shape.in_channels, 16)
+    return 12 * _round_up(shape.out_channels, 4) + min(shape.out_width, 3) * depth16
+
+
+def pack_depthwise(weights: NDArray[np.int8], channels: Any) -> bytes:
+    """Weights (kernel_height, kernel_width, out) int8 to the layout of depthwise_s8_mve.h."""
+    count = weights.shape[2]
+    flat = weights.transpose(2, 1, 0).reshape(count, -1)
+    padded = np.zeros((_round_up(count, 16), _round_up(flat.shape[1], 16)), np.int8)
+    padded[:count, : flat.shape[1]] = flat
+    return padded.tobytes() + _columns(channels, _round_up(count, 16))
+
+
+def depthwise_scratch_bytes(shape: Any) -> int:
+    """Bytes of scratch `ekws_depthwise_s8_mve` needs: sums, and 16 channels turned."""
+    taps16 = _round_up(shape.kernel_height * shape.kernel_width, 16)
+    return 16 * (4 * shape.out_width + (shape.out_width - 1) * shape.stride_width * shape.kernel_height + taps16)
