@@ -22,15 +22,17 @@ def pack_conv(weights: NDArray[np.int8], channels: Any) -> bytes:
     """Weights (out, kernel_height, kernel_width, in) int8 to the layout of conv_s8_mve.h."""
     count = len(weights)
     flat = weights.reshape(count, -1)
-    padded = np.zeros((_round_up(count, 2), _round_up(flat.shape[1], 16)), np.int8)
+    padded = np.zeros((_round_up(count, 4), _round_up(flat.shape[1], 16)), np.int8)
     padded[:count, : flat.shape[1]] = flat
-    return padded.tobytes() + _columns(channels, _round_up(count, 4))
+    # (fours, channel / 2, channel % 2, depth16 / 16, 16) to (fours, channel % 2, depth16 / 16, channel / 2, 16)
+    fours = padded.reshape(len(padded) // 4, 2, 2, -1, 16).transpose(0, 2, 3, 1, 4)
+    return fours.tobytes() + _columns(channels, _round_up(count, 4))
 
 
 def conv_scratch_bytes(shape: Any) -> int:
-    """Bytes of scratch `ekws_conv_s8_mve` needs: sums and gathered inputs of three pixels."""
+    """Bytes of scratch `ekws_conv_s8_mve` needs: gathered inputs of three pixels."""
     depth16 = _round_up(shape.kernel_height * shape.kernel_width * shape.in_channels, 16)
-    return 12 * _round_up(shape.out_channels, 4) + min(shape.out_width, 3) * depth16
+    return min(shape.out_width, 3) * depth16
 
 
 def pack_depthwise(weights: NDArray[np.int8], channels: Any) -> bytes:
@@ -43,6 +45,6 @@ def pack_depthwise(weights: NDArray[np.int8], channels: Any) -> bytes:
 
 
 def depthwise_scratch_bytes(shape: Any) -> int:
-    """Bytes of scratch `ekws_depthwise_s8_mve` needs: sums, and 16 channels turned."""
+    """Bytes of scratch `ekws_depthwise_s8_mve` needs: 16 channels turned."""
     taps16 = _round_up(shape.kernel_height * shape.kernel_width, 16)
-    return 16 * (4 * shape.out_width + (shape.out_width - 1) * shape.stride_width * shape.kernel_height + taps16)
+    return 16 * ((shape.out_width - 1) * shape.stride_width * shape.kernel_height + taps16)

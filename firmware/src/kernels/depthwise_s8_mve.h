@@ -45,31 +45,59 @@ EKWS_KERNEL void ekws_depthwise_turn_mve(ekws_conv_shape_t s, const int8_t *cons
   }
 }
 
+/* A window (at any address) of each of two channels with their taps. */
+EKWS_KERNEL int32_t ekws_depthwise_sum_mve(const int8_t *window, const int8_t *w, int8x16_t first_taps, int32_t taps16) {
+  int32_t sum = vmladavq_s8(vldrbq_s8(window), first_taps);
+  for (int32_t k = 16; k < taps16; k += 16) {
+    sum = vmladavaq_s8(sum, vldrbq_s8(window + k), ekws_load_mve(w + k));
+  }
+  return sum;
+}
+
+/* Four turned channels, `pixels` (1 .. 4, a literal) outputs. */
+EKWS_KERNEL void ekws_depthwise_four_mve(int32_t pixels, ekws_conv_shape_t s, const int8_t *window, const int8_t *w, const int32_t *columns,
+                                         int32_t o, int8_t *out) {
+  const int32_t taps16 = (s.kernel_height * s.kernel_width + 15) / 16 * 16, pitch = ekws_depthwise_pitch_mve(s);
+  const int32_t step = s.stride_width * s.kernel_height;
+  int32x4_t sums[4] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
+#define EKWS_DEPTHWISE_MVE_PAIR(lane)                                                                                 \
+  {                                                                                                                   \
+    const int8_t *low = window + lane * pitch, *high = low + 2 * pitch, *const w_low = w + lane * taps16, *const w_high = w_low + 2 * taps16; \
+    const int8x16_t low_taps = ekws_load_mve(w_low), high_taps = ekws_load_mve(w_high);                               \
+    EKWS_OPAQUE(low);                                                                                                 \
+    EKWS_OPAQUE(high);                                                                                                \
+    _Pragma("GCC unroll 4") for (int32_t p = 0; p < pixels; p++) {                                                    \
+      const int32_t a = ekws_depthwise_sum_mve(low + p * step, w_low, low_taps, taps16);                              \
+      const int32_t b = ekws_depthwise_sum_mve(high + p * step, w_high, high_taps, taps16);                           \
+      EKWS_MVE_LANES(sums[p], lane, a, b);                                                                            \
+    }                                                                                                                 \
+  }
+  EKWS_DEPTHWISE_MVE_PAIR(0)
+  EKWS_DEPTHWISE_MVE_PAIR(1)
+#undef EKWS_DEPTHWISE_MVE_PAIR
+  ekws_requantize_four_mve(sums, pixels, columns, o, s, out);
+}
+
 EKWS_KERNEL void ekws_depthwise_s8_mve(ekws_conv_shape_t s, const int8_t *const *rows, const ekws_weights_t *weights, void *scratch,
                                        int8_t *out) {
   const int32_t taps16 = (s.kernel_height * s.kernel_width + 15) / 16 * 16, pitch = ekws_depthwise_pitch_mve(s);
-  const int32_t blocks = (s.out_channels + EKWS_DEPTHWISE_MVE_BLOCK - 1) / EKWS_DEPTHWISE_MVE_BLOCK;
+  const int32_t padded = (s.out_channels + EKWS_DEPTHWISE_MVE_BLOCK - 1) / EKWS_DEPTHWISE_MVE_BLOCK * EKWS_DEPTHWISE_MVE_BLOCK;
+  const int32_t step = s.stride_width * s.kernel_height;
   const int8_t *w = weights->weights;
-  const int32_t *columns = (const int32_t *)(const void *)(w + blocks * EKWS_DEPTHWISE_MVE_BLOCK * taps16);
-  int32_t *const acc = scratch;
-  int8_t *const turned = (int8_t *)scratch + 4 * EKWS_DEPTHWISE_MVE_BLOCK * s.out_width;
+  const int32_t *columns = (const int32_t *)(const void *)(w + padded * taps16);
   for (int32_t first = 0; first < s.out_channels; first += EKWS_DEPTHWISE_MVE_BLOCK) {
-    ekws_depthwise_turn_mve(s, rows, first, turned);
-    const int8_t *window = turned;
-    for (int32_t c = 0; c < EKWS_DEPTHWISE_MVE_BLOCK; c++, w += taps16, window += pitch) {
-#pragma GCC unroll 5
-      for (int32_t x = 0; x < s.out_width; x++) {
-        int32_t sum = 0;
-        for (int32_t k = 0; k < taps16; k += 16) {
-          sum = vmladavaq_s8(sum, vldrbq_s8(window + x * s.stride_width * s.kernel_height + k), vldrbq_s8(w + k));
-        }
-        acc[x * EKWS_DEPTHWISE_MVE_BLOCK + c] = sum;
+    ekws_depthwise_turn_mve(s, rows, first, scratch);
+    const int8_t *window = scratch;
+    const int32_t end = first + EKWS_DEPTHWISE_MVE_BLOCK < s.out_channels ? first + EKWS_DEPTHWISE_MVE_BLOCK : s.out_channels;
+    for (int32_t o = first; o < end; o += 4, w += 4 * taps16, window += 4 * pitch, columns += EKWS_MVE_COLUMNS) {
+      int32_t x = 0;
+      for (; x + 4 <= s.out_width; x += 4) {
+        ekws_depthwise_four_mve(4, s, window + x * step, w, columns, o, out + x * s.out_channels);
+      }
+      if (s.out_width % 4 != 0) {
+        ekws_depthwise_four_mve(s.out_width % 4, s, window + x * step, w, columns, o, out + x * s.out_channels);
       }
     }
-    const int32_t left = s.out_channels - first;
-    ekws_requantize_mve(acc, s.out_width, EKWS_DEPTHWISE_MVE_BLOCK, columns, left < EKWS_DEPTHWISE_MVE_BLOCK ? left : EKWS_DEPTHWISE_MVE_BLOCK,
-                        s, out + first);
-    columns += EKWS_DEPTHWISE_MVE_BLOCK / 4 * EKWS_MVE_COLUMNS;
   }
 }
 
