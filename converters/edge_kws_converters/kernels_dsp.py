@@ -42,13 +42,13 @@ def pack_conv(weights: NDArray[np.int8], channels: Any, out_zero: int) -> bytes:
     return b"".join(parts)
 
 
-def conv_scratch_bytes(out_width: int, kernel_height: int, kernel_width: int, in_channels: int) -> int:
-    """Bytes of scratch `ekws_conv_s8_dsp` needs."""
-    run = -(-kernel_width * in_channels // 4) * 4
-    depth = kernel_height * run
-    if out_width == 1 and depth > 256:
+def conv_scratch_bytes(shape: Any) -> int:
+    """Bytes of scratch `ekws_conv_s8_dsp` needs: widened inputs of three pixels, one kernel row."""
+    run = -(-shape.kernel_width * shape.in_channels // 4) * 4
+    depth = shape.kernel_height * run
+    if shape.out_width == 1 and depth > 256 and shape.pad_left == 0 and shape.dilation_width == 1:
         return 0
-    return 2 * depth * min(out_width, 3) + run
+    return 2 * depth * min(shape.out_width, 3) + run
 
 
 def pack_depthwise(weights: NDArray[np.int8], channels: Any, out_zero: int, *, pairs: bool) -> bytes:

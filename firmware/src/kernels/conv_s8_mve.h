@@ -16,7 +16,7 @@
                    sum ".s8 %[A0], q2, q0\n\t" sum ".s8 %[A1], q2, q1"                                                       \
                    : [A0] access(a0), [A1] access(a1), [W] "+&r"(w), [A] "+&r"(a)                                             \
                    :                                                                                                          \
-                   : "q0", "q1", "q2")
+                   : "q0", "q1", "q2", "memory")
 #define EKWS_CONV_MVE_4(sum, access, a, b, w, a0, a1, b0, b1)                                                                 \
   __asm__ volatile("vldrw.32 q0, [%[W]], #16\n\tvldrw.32 q2, [%[A]], #16\n\tvldrw.32 q1, [%[W]], #16\n\t"                     \
                    sum ".s8 %[A0], q2, q0\n\t" sum ".s8 %[A1], q2, q1\n\tvldrw.32 q2, [%[B]], #16\n\t"                       \
@@ -24,7 +24,7 @@
                    : [A0] access(a0), [A1] access(a1), [B0] access(b0), [B1] access(b1), [W] "+&r"(w), [A] "+&r"(a),          \
                      [B] "+&r"(b)                                                                                             \
                    :                                                                                                          \
-                   : "q0", "q1", "q2")
+                   : "q0", "q1", "q2", "memory")
 #define EKWS_CONV_MVE_6(sum, access, a, b, c, w, a0, a1, b0, b1, c0, c1)                                                      \
   __asm__ volatile("vldrw.32 q0, [%[W]], #16\n\tvldrw.32 q2, [%[A]], #16\n\tvldrw.32 q1, [%[W]], #16\n\t"                     \
                    sum ".s8 %[A0], q2, q0\n\t" sum ".s8 %[A1], q2, q1\n\tvldrw.32 q2, [%[B]], #16\n\t"                       \
@@ -33,26 +33,28 @@
                    : [A0] access(a0), [A1] access(a1), [B0] access(b0), [B1] access(b1), [C0] access(c0), [C1] access(c1),    \
                      [W] "+&r"(w), [A] "+&r"(a), [B] "+&r"(b), [C] "+&r"(c)                                                   \
                    :                                                                                                          \
-                   : "q0", "q1", "q2")
+                   : "q0", "q1", "q2", "memory")
+
+#define EKWS_CONV_MVE_DEEPER _Pragma("GCC unroll 7") for (int32_t k = 16; k < depth16; k += 16)
 
 /* Channels n and n + 2 of up to three pixels, into lanes `lane` and `lane` + 2 of sums. */
 #define EKWS_CONV_MVE_PAIR(lane)                                                             \
   {                                                                                          \
     int32_t a0, a1, b0 = 0, b1 = 0, c0 = 0, c1 = 0;                                          \
-    const int8_t *a = acts, *b = acts + pitch, *c = acts + 2 * pitch, *const end = acts + depth16; \
+    const int8_t *a = acts, *b = acts + pitch, *c = acts + 2 * pitch;                                \
     if (pixels == 1) {                                                                       \
       EKWS_CONV_MVE_2("vmladav", "=&Te", a, pitch, w, a0, a1);                               \
-      while (a != end) {                                                                     \
+      EKWS_CONV_MVE_DEEPER {                                                                 \
         EKWS_CONV_MVE_2("vmladava", "+&Te", a, pitch, w, a0, a1);                            \
       }                                                                                      \
     } else if (pixels == 2) {                                                                \
       EKWS_CONV_MVE_4("vmladav", "=&Te", a, b, w, a0, a1, b0, b1);                           \
-      while (a != end) {                                                                     \
+      EKWS_CONV_MVE_DEEPER {                                                                 \
         EKWS_CONV_MVE_4("vmladava", "+&Te", a, b, w, a0, a1, b0, b1);                        \
       }                                                                                      \
     } else {                                                                                 \
       EKWS_CONV_MVE_6("vmladav", "=&Te", a, b, c, w, a0, a1, b0, b1, c0, c1);                \
-      while (a != end) {                                                                     \
+      EKWS_CONV_MVE_DEEPER {                                                                 \
         EKWS_CONV_MVE_6("vmladava", "+&Te", a, b, c, w, a0, a1, b0, b1, c0, c1);             \
       }                                                                                      \
     }                                                                                        \

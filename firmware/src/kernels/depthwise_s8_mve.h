@@ -20,34 +20,55 @@ EKWS_KERNEL int32_t ekws_depthwise_pitch_mve(ekws_conv_shape_t s) {
   return (s.out_width - 1) * s.stride_width * s.kernel_height + taps16;
 }
 
-/* rows, channels `first` .. + 15 -> turned (16, pitch): column by column, padding included. */
-EKWS_KERNEL void ekws_depthwise_turn_mve(ekws_conv_shape_t s, const int8_t *const *rows, int32_t first, int8_t *turned) {
+/* The columns of padding, the same for every block of channels. */
+EKWS_KERNEL void ekws_depthwise_pad_mve(ekws_conv_shape_t s, int8_t *turned) {
   const int32_t pitch = ekws_depthwise_pitch_mve(s), columns = (s.out_width - 1) * s.stride_width + s.kernel_width;
+  const int32_t left = s.pad_left * s.kernel_height, right = left + s.in_width * s.kernel_height, end = columns * s.kernel_height;
+  for (int32_t c = 0; c < EKWS_DEPTHWISE_MVE_BLOCK && (left > 0 || end > right); c++, turned += pitch) {
+    memset(turned, s.in_zero, (uint32_t)left);
+    if (end > right) {
+      memset(turned + right, s.in_zero, (uint32_t)(end - right));
+    }
+  }
+}
+
+/* rows, channels `first` .. + 15 -> turned (16, pitch): column by column. */
+EKWS_KERNEL void ekws_depthwise_turn_mve(ekws_conv_shape_t s, const int8_t *const *rows, int32_t first, int8_t *turned) {
+  const int32_t pitch = ekws_depthwise_pitch_mve(s), needed = (s.out_width - 1) * s.stride_width + s.kernel_width - s.pad_left;
+  const int32_t columns = needed < s.in_width ? needed : s.in_width;
   const uint16x8_t places = vmulq_n_u16(vidupq_n_u16(0, 1), (uint16_t)pitch);
   for (int32_t eight = 0; eight < EKWS_DEPTHWISE_MVE_BLOCK; eight += 8, turned += 8 * pitch) {
     const mve_pred16_t there = vctp16q((uint32_t)(s.in_channels > first + eight ? s.in_channels - first - eight : 0));
     for (int32_t ky = 0; ky < s.kernel_height; ky++) {
       const int8_t *from = rows[ky] + first + eight;
-      int8_t *to = turned + ky;
+      int8_t *to = turned + s.pad_left * s.kernel_height + ky;
 #pragma GCC unroll 8
-      for (int32_t x = 0; x < columns; x++, to += s.kernel_height) {
-        if (x < s.pad_left || x >= s.pad_left + s.in_width) {
-          vstrbq_scatter_offset_s16(to, places, vdupq_n_s16((int16_t)s.in_zero));
-        } else if (s.in_channels % EKWS_DEPTHWISE_MVE_BLOCK == 0) {
+      for (int32_t x = 0; x < columns; x++) {
+        EKWS_OPAQUE(from);
+        EKWS_OPAQUE(to);
+        if (s.in_channels % EKWS_DEPTHWISE_MVE_BLOCK == 0) {
           vstrbq_scatter_offset_s16(to, places, vldrbq_s16(from));
-          from += s.in_channels;
         } else {
           vstrbq_scatter_offset_s16(to, places, vldrbq_z_s16(from, there));
-          from += s.in_channels;
         }
+        from += s.in_channels;
+        to += s.kernel_height;
       }
     }
   }
 }
 
-/* A window (at any address) of each of two channels with their taps. */
-EKWS_KERNEL int32_t ekws_depthwise_sum_mve(const int8_t *window, const int8_t *w, int8x16_t first_taps, int32_t taps16) {
-  int32_t sum = vmladavq_s8(vldrbq_s8(window), first_taps);
+/* A window (at any address) of each of two channels with their taps; the windows move on. Assembly, because GCC 12 otherwise computes
+ * every address in advance and spills it. */
+#define EKWS_DEPTHWISE_MVE_SUMS(a, b, low, high, low_taps, high_taps, step)                                              \
+  __asm__ volatile("vldrb.8 q0, [%[L]], %[S]\n\tvldrb.8 q1, [%[H]], %[S]\n\t"                                            \
+                   "vmladav.s8 %[A], q0, %q[LT]\n\tvmladav.s8 %[B], q1, %q[HT]"                                          \
+                   : [A] "=&Te"(a), [B] "=&Te"(b), [L] "+&r"(low), [H] "+&r"(high)                                       \
+                   : [LT] "w"(low_taps), [HT] "w"(high_taps), [S] "i"(step)                                              \
+                   : "q0", "q1", "memory")
+
+/* The 16 taps and inputs from `at` on, more than the first 16. */
+EKWS_KERNEL int32_t ekws_depthwise_more_mve(int32_t sum, const int8_t *window, const int8_t *w, int32_t taps16) {
   for (int32_t k = 16; k < taps16; k += 16) {
     sum = vmladavaq_s8(sum, vldrbq_s8(window + k), ekws_load_mve(w + k));
   }
@@ -60,17 +81,22 @@ EKWS_KERNEL void ekws_depthwise_four_mve(int32_t pixels, ekws_conv_shape_t s, co
   const int32_t taps16 = (s.kernel_height * s.kernel_width + 15) / 16 * 16, pitch = ekws_depthwise_pitch_mve(s);
   const int32_t step = s.stride_width * s.kernel_height;
   int32x4_t sums[4] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
-#define EKWS_DEPTHWISE_MVE_PAIR(lane)                                                                                 \
-  {                                                                                                                   \
-    const int8_t *low = window + lane * pitch, *high = low + 2 * pitch, *const w_low = w + lane * taps16, *const w_high = w_low + 2 * taps16; \
-    const int8x16_t low_taps = ekws_load_mve(w_low), high_taps = ekws_load_mve(w_high);                               \
-    EKWS_OPAQUE(low);                                                                                                 \
-    EKWS_OPAQUE(high);                                                                                                \
-    _Pragma("GCC unroll 4") for (int32_t p = 0; p < pixels; p++) {                                                    \
-      const int32_t a = ekws_depthwise_sum_mve(low + p * step, w_low, low_taps, taps16);                              \
-      const int32_t b = ekws_depthwise_sum_mve(high + p * step, w_high, high_taps, taps16);                           \
-      EKWS_MVE_LANES(sums[p], lane, a, b);                                                                            \
-    }                                                                                                                 \
+#define EKWS_DEPTHWISE_MVE_PAIR(lane)                                                                    \
+  {                                                                                                      \
+    const int8_t *low = window + lane * pitch, *high = low + 2 * pitch;                                  \
+    const int8_t *const w_low = w + lane * taps16, *const w_high = w_low + 2 * taps16;                   \
+    const int8x16_t low_taps = ekws_load_mve(w_low), high_taps = ekws_load_mve(w_high);                  \
+    _Pragma("GCC unroll 4") for (int32_t p = 0; p < pixels; p++) {                                       \
+      int32_t a, b;                                                                                      \
+      EKWS_DEPTHWISE_MVE_SUMS(a, b, low, high, low_taps, high_taps, step < 128 ? step : 0);              \
+      low += step < 128 ? 0 : step;                                                                      \
+      high += step < 128 ? 0 : step;                                                                     \
+      if (taps16 > 16) {                                                                                 \
+        a = ekws_depthwise_more_mve(a, low - step, w_low, taps16);                                       \
+        b = ekws_depthwise_more_mve(b, high - step, w_high, taps16);                                     \
+      }                                                                                                  \
+      EKWS_MVE_LANES(sums[p], lane, a, b);                                                               \
+    }                                                                                                    \
   }
   EKWS_DEPTHWISE_MVE_PAIR(0)
   EKWS_DEPTHWISE_MVE_PAIR(1)
@@ -85,6 +111,7 @@ EKWS_KERNEL void ekws_depthwise_s8_mve(ekws_conv_shape_t s, const int8_t *const 
   const int32_t step = s.stride_width * s.kernel_height;
   const int8_t *w = weights->weights;
   const int32_t *columns = (const int32_t *)(const void *)(w + padded * taps16);
+  ekws_depthwise_pad_mve(s, scratch);
   for (int32_t first = 0; first < s.out_channels; first += EKWS_DEPTHWISE_MVE_BLOCK) {
     ekws_depthwise_turn_mve(s, rows, first, scratch);
     const int8_t *window = scratch;

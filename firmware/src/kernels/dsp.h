@@ -66,10 +66,9 @@ EKWS_DSP_INLINE int32_t ekws_ssat8(int32_t a) {
   return r;
 }
 
-/* Two words at once, aligned to a word; *p moves on. The compiler does not see what is read: it must have been written before the
- * function that holds this was called. */
+/* Two words at once, aligned to a word; *p moves on. */
 EKWS_DSP_INLINE void ekws_load_two(const uint32_t **p, uint32_t *a, uint32_t *b) {
-  __asm__ volatile("ldrd %0, %1, [%2], #8" : "=&r"(*a), "=&r"(*b), "+&r"(*p));
+  __asm__ volatile("ldrd %0, %1, [%2], #8" : "=&r"(*a), "=&r"(*b), "+&r"(*p) : : "memory");
 }
 
 /* c + (a times a half of b) >> 16 */

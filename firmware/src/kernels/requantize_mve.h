@@ -34,10 +34,14 @@ EKWS_KERNEL void ekws_requantize_four_mve(const int32x4_t *sums, int32_t pixels,
     h = vaddq_n_s32(h, s.out_zero);
     h = vminq_s32(vmaxq_s32(h, vdupq_n_s32(s.low)), vdupq_n_s32(s.high));
     int8_t *const to = out + p * s.out_channels + o;
-    if (s.out_channels % 4 == 0) {
+    if (o + 4 <= s.out_channels) {
       vstrbq_s32(to, h);
-    } else {
-      vstrbq_p_s32(to, h, vctp32q((uint32_t)(s.out_channels - o)));
+    } else { /* not vstrbq_p_s32: GCC 12 takes it for a whole store and drops those that seem to be overwritten */
+      int32_t values[4];
+      vstrwq_s32(values, h);
+      for (int32_t i = 0; i < s.out_channels - o; i++) {
+        to[i] = (int8_t)values[i];
+      }
     }
   }
 }
