@@ -1,0 +1,34 @@
+/* TFLite's requantisation with double rounding: a Q31 product rounded to nearest, then a right shift rounded half away from zero. */
+#ifndef EKWS_REQUANTIZE_H
+#define EKWS_REQUANTIZE_H
+
+#include "kernel.h"
+
+EKWS_KERNEL int32_t ekws_clamp(int32_t x, int32_t low, int32_t high) { return x < low ? low : x > high ? high : x; }
+
+/* (a * b) / 2^31, halves up; b >= 0, so nothing saturates. */
+EKWS_KERNEL int32_t ekws_high_product(int32_t a, int32_t b) { return (int32_t)(((int64_t)a * b + ((int64_t)1 << 30)) >> 31); }
+
+/* x / 2^n, halves away from zero, 1 <= n <= 31, |x| < 2^30. */
+EKWS_KERNEL int32_t ekws_shift_right(int32_t x, int32_t n) { return (x + (x >> 31) + ((int32_t)1 << (n - 1))) >> n; }
+
+/* The same for every x and 0 <= n <= 31. */
+EKWS_KERNEL int32_t ekws_shift_any(int32_t x, int32_t n) {
+  const int32_t mask = (int32_t)(((uint32_t)1 << n) - 1u);
+  const int32_t threshold = (mask >> 1) + (x < 0);
+  return (x >> n) + ((x & mask) > threshold);
+}
+
+EKWS_KERNEL int32_t ekws_scale(int32_t x, int32_t multiplier, int32_t shift, int32_t shifts) {
+  if (shifts == EKWS_SHIFT_RIGHT) {
+    return ekws_shift_right(ekws_high_product(x, multiplier), shift);
+  }
+  const int32_t left = shift < 0 ? -shift : 0;
+  return ekws_shift_any(ekws_high_product((int32_t)((uint32_t)x << left), multiplier), shift > 0 ? shift : 0);
+}
+
+EKWS_KERNEL int8_t ekws_requantize(int32_t sum, int32_t multiplier, int32_t shift, int32_t shifts, int32_t zero, int32_t low, int32_t high) {
+  return (int8_t)ekws_clamp(ekws_scale(sum, multiplier, shift, shifts) + zero, low, high);
+}
+
+#endif
