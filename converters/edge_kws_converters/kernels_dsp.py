@@ -1,26 +1,29 @@
 """Weight layouts of the DSP kernels (Cortex-M4, M7, M33); `firmware/src/kernels/*_s8_dsp.h` describe them."""
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edge_kws_converters.kernel_row import Kernel
+from edge_kws_converters.program import Channels, ConvShape
 
 MAX_SHIFT: Final = 23
 """Larger second shifts would overflow where the zero point is added before the shift."""
 
 
-def rounding_offset(shift: NDArray[np.int64], zero_point: int) -> NDArray[np.int64]:
+def _rounding_offset(shift: NDArray[np.int64], zero_point: int) -> NDArray[np.int64]:
     """What is added before the second shift: half of the last bit, and the zero point that comes out after it."""
     return (np.int64(1) << (shift - 1)) + (np.int64(zero_point) << shift)
 
 
-def pack_conv(weights: NDArray[np.int8], channels: Any, out_zero: int) -> bytes:
+def pack_conv(weights: NDArray[np.int8], channels: Channels, shape: ConvShape) -> bytes:
     """Weights (out, kernel_height, kernel_width, in) to the pairs of conv_s8_dsp.h.
 
     Args:
         weights: int8.
         channels: bias, multiplier and shift, each (out,).
-        out_zero: zero point of the output.
+        shape: of the layer.
     """
     count, height = weights.shape[:2]
     run = weights[0, 0].size
@@ -33,7 +36,7 @@ def pack_conv(weights: NDArray[np.int8], channels: Any, out_zero: int) -> bytes:
     shift[:count] = channels.shift
     columns = np.zeros((len(padded), 3), np.int64)
     columns[:count, 0], columns[:count, 1] = channels.bias, channels.multiplier
-    columns[:, 2] = rounding_offset(shift, out_zero)
+    columns[:, 2] = _rounding_offset(shift, shape.out_zero)
     parts: list[bytes] = []
     for pair, block in enumerate(words):
         two = columns[2 * pair : 2 * pair + 2]
@@ -42,7 +45,7 @@ def pack_conv(weights: NDArray[np.int8], channels: Any, out_zero: int) -> bytes:
     return b"".join(parts)
 
 
-def conv_scratch_bytes(shape: Any) -> int:
+def conv_scratch_bytes(shape: ConvShape) -> int:
     """Bytes of scratch `ekws_conv_s8_dsp` needs: widened inputs of three pixels, one kernel row."""
     run = -(-shape.kernel_width * shape.in_channels // 4) * 4
     depth = shape.kernel_height * run
@@ -51,19 +54,18 @@ def conv_scratch_bytes(shape: Any) -> int:
     return 2 * depth * min(shape.out_width, 3) + run
 
 
-def pack_depthwise(weights: NDArray[np.int8], channels: Any, out_zero: int, *, pairs: bool) -> bytes:
+def pack_depthwise(weights: NDArray[np.int8], channels: Channels, shape: ConvShape) -> bytes:
     """Weights (kernel_height, kernel_width, out) to the fours of depthwise_s8_dsp.h.
 
     Args:
         weights: int8; a multiple of 4 channels.
         channels: bias, multiplier and shift, each (out,).
-        out_zero: zero point of the output.
-        pairs: the layout of 3x3 with stride 1 and no dilation.
+        shape: of the layer.
     """
     count = weights.shape[2]
-    offset = rounding_offset(channels.shift, out_zero)
+    offset = _rounding_offset(channels.shift.astype(np.int64), shape.out_zero)
     taps = weights.reshape(-1, count).T.astype("<i2")
-    if pairs:
+    if depthwise_in_pairs(shape):
         first, third = taps[:, [0, 3, 1, 4, 2, 5]], taps[:, 6:]
         columns = np.stack([channels.bias, channels.multiplier, offset], 1).astype("<i4")
         shift = channels.shift.astype("<i2")
@@ -80,11 +82,27 @@ def pack_depthwise(weights: NDArray[np.int8], channels: Any, out_zero: int, *, p
     return b"".join(parts)
 
 
-def depthwise_in_pairs(shape: Any) -> bool:
+def depthwise_in_pairs(shape: ConvShape) -> bool:
     """Whether `ekws_depthwise_s8_dsp` takes two rows of taps at once."""
     return (shape.kernel_height, shape.kernel_width, shape.stride_width, shape.dilation_width) == (3, 3, 1, 1)
 
 
-def depthwise_scratch_bytes(shape: Any) -> int:
+def depthwise_scratch_bytes(shape: ConvShape) -> int:
     """Bytes of scratch `ekws_depthwise_s8_dsp` needs."""
     return 24 * (shape.out_width + 2) if depthwise_in_pairs(shape) else 0
+
+
+def _rounds_right(shape: ConvShape, channels: Channels) -> bool:
+    return shape.shifts == 1 and int(channels.shift.max()) <= MAX_SHIFT
+
+
+def _fours(shape: ConvShape, channels: Channels) -> bool:
+    return shape.multiplies == 1 and shape.out_channels % 4 == 0 and _rounds_right(shape, channels)
+
+
+KERNELS: Final = (
+    Kernel("conv", "dsp", "conv_s8_dsp.h", "ekws_conv_s8_dsp", _rounds_right, pack_conv, conv_scratch_bytes, ("weights",)),
+    Kernel(
+        "depthwise", "dsp", "depthwise_s8_dsp.h", "ekws_depthwise_s8_dsp", _fours, pack_depthwise, depthwise_scratch_bytes, ("weights",)
+    ),
+)

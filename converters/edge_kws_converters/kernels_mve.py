@@ -1,25 +1,29 @@
 """Weight layouts of the Helium kernels (Cortex-M55); `firmware/src/kernels/*_s8_mve.h` describe them."""
 
-from typing import Any
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edge_kws_converters.kernel_row import Kernel
+from edge_kws_converters.program import Channels, ConvShape
 
 
 def _round_up(count: int, multiple: int) -> int:
     return -(-count // multiple) * multiple
 
 
-def _columns(channels: Any, padded: int) -> bytes:
+def _columns(channels: Channels, padded: int) -> bytes:
     """bias, multiplier, minus shift for each four channels."""
     table = np.zeros((3, padded), np.int64)
     count = len(channels.bias)
-    table[0, :count], table[1, :count], table[2, :count] = channels.bias, channels.multiplier, -channels.shift
+    table[0, :count], table[1, :count], table[2, :count] = channels.bias, channels.multiplier, -channels.shift.astype(np.int64)
     return table.reshape(3, -1, 4).transpose(1, 0, 2).astype("<i4").tobytes()
 
 
-def pack_conv(weights: NDArray[np.int8], channels: Any) -> bytes:
+def pack_conv(weights: NDArray[np.int8], channels: Channels, shape: ConvShape) -> bytes:
     """Weights (out, kernel_height, kernel_width, in) int8 to the layout of conv_s8_mve.h."""
+    del shape
     count = len(weights)
     flat = weights.reshape(count, -1)
     padded = np.zeros((_round_up(count, 4), _round_up(flat.shape[1], 16)), np.int8)
@@ -29,14 +33,15 @@ def pack_conv(weights: NDArray[np.int8], channels: Any) -> bytes:
     return fours.tobytes() + _columns(channels, _round_up(count, 4))
 
 
-def conv_scratch_bytes(shape: Any) -> int:
+def conv_scratch_bytes(shape: ConvShape) -> int:
     """Bytes of scratch `ekws_conv_s8_mve` needs: gathered inputs of three pixels."""
     depth16 = _round_up(shape.kernel_height * shape.kernel_width * shape.in_channels, 16)
     return min(shape.out_width, 3) * depth16
 
 
-def pack_depthwise(weights: NDArray[np.int8], channels: Any) -> bytes:
+def pack_depthwise(weights: NDArray[np.int8], channels: Channels, shape: ConvShape) -> bytes:
     """Weights (kernel_height, kernel_width, out) int8 to the layout of depthwise_s8_mve.h."""
+    del shape
     count = weights.shape[2]
     flat = weights.transpose(2, 1, 0).reshape(count, -1)
     padded = np.zeros((_round_up(count, 16), _round_up(flat.shape[1], 16)), np.int8)
@@ -44,7 +49,30 @@ def pack_depthwise(weights: NDArray[np.int8], channels: Any) -> bytes:
     return padded.tobytes() + _columns(channels, _round_up(count, 16))
 
 
-def depthwise_scratch_bytes(shape: Any) -> int:
+def depthwise_scratch_bytes(shape: ConvShape) -> int:
     """Bytes of scratch `ekws_depthwise_s8_mve` needs: 16 channels turned."""
     taps16 = _round_up(shape.kernel_height * shape.kernel_width, 16)
     return 16 * ((shape.out_width - 1) * shape.stride_width * shape.kernel_height + taps16)
+
+
+def _rounds_right(shape: ConvShape, channels: Channels) -> bool:
+    del channels
+    return shape.shifts == 1
+
+
+def _lanes(shape: ConvShape, channels: Channels) -> bool:
+    # Turned channels lie within the reach of 16-bit offsets.
+    return (
+        shape.multiplies == 1
+        and shape.dilation_width == 1
+        and depthwise_scratch_bytes(shape) < 16 * 4096
+        and _rounds_right(shape, channels)
+    )
+
+
+KERNELS: Final = (
+    Kernel("conv", "mve", "conv_s8_mve.h", "ekws_conv_s8_mve", _rounds_right, pack_conv, conv_scratch_bytes, ("weights",)),
+    Kernel(
+        "depthwise", "mve", "depthwise_s8_mve.h", "ekws_depthwise_s8_mve", _lanes, pack_depthwise, depthwise_scratch_bytes, ("weights",)
+    ),
+)
