@@ -17,7 +17,7 @@ from typing import Final
 from edge_kws.errors import BoardError
 
 _PORT: Final = Path("firmware") / "ports" / "qemu"
-_STRICT: Final = ("-std=gnu99", "-Wall", "-Wextra", "-Wconversion", "-Werror")
+_STRICT: Final = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Wconversion", "-Werror")
 _ARM: Final = "arm-none-eabi-"
 _RISCV: Final = "riscv64-unknown-elf-"
 _FAULT_STATUS: Final = 99

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from edge_kws_converters.frontend_source import frontend_source
 from numpy.typing import NDArray
 
 from edge_kws.frontend import FrontendConfig
 from edge_kws_boards.emulator import EmulatedBoard, Firmware, build
+from edge_kws_converters.frontend_source import frontend_source
 
 FRONTEND_FILES: Final = ("frontend", "window", "fft", "mel", "noise_reduction", "pcan", "log_scale")
 

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
+from edge_kws_boards.emulator import EmulatedBoard, Firmware, build
 from edge_kws_converters.passes.clean import clean
 from edge_kws_converters.passes.lower import lower
 from edge_kws_converters.passes.streamify import streamify
 from edge_kws_converters.readers.tflite import read_tflite
 from edge_kws_converters.writers.c import CModel, write_c
-
-from edge_kws_boards.emulator import EmulatedBoard, Firmware, build
 
 
 def compile_model(model: bytes, core: str, *, stride: int = 0) -> CModel:

@@ -45,13 +45,13 @@ def high_product(a: int, b: int) -> int:
 
 
 def shift_right(x: int, n: int) -> int:
-    """X / 2^n, halves away from zero."""
+    """x / 2^n, halves away from zero."""
     mask = (1 << n) - 1
     return (x >> n) + int((x & mask) > (mask >> 1) + (x < 0))
 
 
 def scale(x: int, factor: Multiplier) -> int:
-    """X times a factor, both roundings."""
+    """x times a factor, both roundings."""
     left = max(-factor.shift, 0)
     return shift_right(high_product(_wrap(x << left), factor.mantissa), max(factor.shift, 0))
 

@@ -51,10 +51,8 @@ class Tensor:
     def rows(self) -> tuple[int, int, int]:
         """(rows, width, channels): NHWC without the batch; a flat tensor is one row of one pixel, (1, T, n) is T rows."""
         shape = self.shape
-        if (len(shape) > 1 and shape[0] != 1) or len(shape) > 4:
-            raise ConversionError(
-                f"tensor {self.index} ({self.name}): expected batch 1 and at most 4 dimensions, found {shape}; export it so"
-            )
+        if len(shape) > 1 and shape[0] != 1 or len(shape) > 4:
+            raise ConversionError(f"tensor {self.index} ({self.name}): expected batch 1 and at most 4 dimensions, found {shape}; export it so")
         tail = shape[1:] if len(shape) > 1 else shape
         if len(tail) == 3:
             return tail[0], tail[1], tail[2]

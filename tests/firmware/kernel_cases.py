@@ -1,11 +1,13 @@
 """Single layers as C programs for an emulated board, and TFLite's reference arithmetic in numpy to compare with."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edge_kws_converters.kernel_row import Kernel
+from edge_kws_converters.program import Channels, ConvShape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,34 +42,26 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Channels:
-    bias: NDArray[np.int64]
-    multiplier: NDArray[np.int64]
-    shift: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
 class Problem:
     """A layer with numbers in it, and what must come out: (out_width, out_channels) int8."""
 
-    layer: Layer
+    shape: ConvShape
     rows: NDArray[np.int8]
     weights: NDArray[np.int8]
     channels: Channels
-    in_zero: int
-    out_zero: int
     expected: NDArray[np.int8]
 
 
 def requantize(acc: NDArray[np.int64], channels: Channels, zero: int, low: int, high: int) -> NDArray[np.int8]:
     """TFLite's double rounding for right shifts >= 1; acc (..., channels)."""
-    product = acc * channels.multiplier
+    product = acc * channels.multiplier.astype(np.int64)
     nudge = np.where(product >= 0, 1 << 30, 1 - (1 << 30))
     total = product + nudge
     h = np.where(total >= 0, total >> 31, -((-total) >> 31))
-    mask = (np.int64(1) << channels.shift) - 1
+    shift = channels.shift.astype(np.int64)
+    mask = (np.int64(1) << shift) - 1
     rest = h & mask
-    q = (h >> channels.shift) + (rest > (mask >> 1) + (h < 0))
+    q = (h >> shift) + (rest > (mask >> 1) + (h < 0))
     return np.clip(q + zero, low, high).astype(np.int8)
 
 
@@ -101,58 +95,61 @@ def problem(layer: Layer) -> Problem:
     shift = rng.integers(1, 24, layer.out_channels) if layer.extreme else rng.integers(0, 3, layer.out_channels) + span.bit_length() - 8
     shift = np.clip(shift, 1, 23)
     multiplier = rng.integers(1 << 30, 1 << 31, layer.out_channels)
-    channels = Channels(bias, multiplier, shift)
+    channels = Channels(bias.astype(np.int32), multiplier.astype(np.int32), shift.astype(np.int8))
+    steps = (layer.kernel_height, layer.kernel_width, layer.stride_width, layer.dilation_width, layer.pad_left)
+    widths = (layer.in_width, layer.in_channels, layer.out_width, layer.out_channels)
+    shape = ConvShape(*widths, *steps, in_zero, out_zero, layer.low, layer.high, layer.multiplies, shifts=1)
     expected = requantize(acc + bias, channels, out_zero, layer.low, layer.high)
-    return Problem(layer, rows, weights, channels, in_zero, out_zero, expected)
+    return Problem(shape, rows, weights, channels, expected)
 
 
-@dataclass(frozen=True)
-class Kernel:
-    """How to call a kernel: its header, its function, its weight layout, its scratch."""
-
-    header: str
-    function: str
-    pack: Callable[[Problem], bytes]
-    scratch: Callable[[Layer], int]
+def _array(name: str, kind: str, values: NDArray[np.generic]) -> str:
+    items = ", ".join("INT32_MIN" if int(v) == -(2**31) else str(int(v)) for v in values.ravel())
+    return f"static const {kind} {name}[{max(1, values.size)}] __attribute__((aligned(16))) = {{{items}}};\n"
 
 
-def _bytes_array(name: str, data: bytes) -> str:
-    return f"static const int8_t {name}[{max(1, len(data))}] __attribute__((aligned(16))) = {{{', '.join(map(str, np.frombuffer(data, np.int8)))}}};\n"
+def _call(n: int, p: Problem, scratch: int, pitch: int) -> str:
+    """Runs problem n; a byte beyond scratch or output that changes is the exit status n + 1."""
+    rows = ", ".join(f"rows_{n} + {pitch * i}" for i in range(p.shape.kernel_height))
+    size = p.shape.out_width * p.shape.out_channels
+    return f"""  {{
+    static int8_t scratch[{scratch + 16}] __attribute__((aligned(16)));
+    static int8_t out[{size + 16}] __attribute__((aligned(4)));
+    const int8_t *const rows[] = {{{rows}}};
+    const ekws_weights_t w = {{weights_{n}, bias_{n}, multiplier_{n}, shift_{n}}};
+    memset(scratch, 77, sizeof scratch);
+    memset(out, 77, sizeof out);
+    BOARD_REGION_BEGIN();
+    layer_{n}(rows, &w, scratch, out);
+    BOARD_REGION_END();
+    for (unsigned i = 0; i < 16; i++) {{
+      if (scratch[{scratch} + i] != 77 || out[{size} + i] != 77) {{
+        return {n + 1};
+      }}
+    }}
+    board_write(out, {size});
+  }}
+"""
 
 
 def program(problems: Sequence[Problem], kernel: Kernel) -> str:
     """C of a program that runs each problem in a region of its own and writes its output."""
-    parts = [f'#include "board.h"\n#include "kernels/{kernel.header}"\n']
+    taps = max(p.shape.kernel_height * p.shape.kernel_width for p in problems)
+    parts = [f'#include <string.h>\n\n#define EKWS_MAX_TAPS {taps}\n#include "board.h"\n#include "kernels/{kernel.header}"\n']
     calls: list[str] = []
     for n, p in enumerate(problems):
-        s = p.layer
-        shape = dict[str, Any](
-            in_width=s.in_width, in_channels=s.in_channels, out_width=s.out_width, out_channels=s.out_channels,
-            kernel_height=s.kernel_height, kernel_width=s.kernel_width, stride_width=s.stride_width, dilation_width=s.dilation_width,
-            pad_left=s.pad_left, in_zero=p.in_zero, out_zero=p.out_zero, low=s.low, high=s.high, multiplies=s.multiplies,
-            shifts="EKWS_SHIFT_RIGHT",
-        )  # fmt: skip
-        fields = ", ".join(f".{key} = {value}" for key, value in shape.items())
+        s = p.shape
+        fields = ", ".join(f".{key} = {value}" for key, value in asdict(s).items())
         pitch = -(-s.in_width * s.in_channels // 4) * 4
         padded = np.zeros((s.kernel_height, pitch), np.int8)
         padded[:, : s.in_width * s.in_channels] = p.rows.reshape(s.kernel_height, -1)
-        parts.append(_bytes_array(f"weights_{n}", kernel.pack(p)))
-        parts.append(_bytes_array(f"rows_{n}", padded.tobytes()))
-        rows = ", ".join(f"rows_{n} + {pitch * i}" for i in range(s.kernel_height))
+        parts.append(_array(f"weights_{n}", "int8_t", np.frombuffer(kernel.pack(p.weights, p.channels, s), np.int8)))
+        parts.append(_array(f"rows_{n}", "int8_t", padded))
+        parts.append(_array(f"bias_{n}", "int32_t", p.channels.bias) + _array(f"multiplier_{n}", "int32_t", p.channels.multiplier))
+        parts.append(_array(f"shift_{n}", "int8_t", p.channels.shift))
         parts.append(
-            f"__attribute__((noinline)) static void layer_{n}(const int8_t *const *rows, const ekws_weights_t *w, void *scratch, int8_t *out) {{\n"
-            f"  {kernel.function}((ekws_conv_shape_t){{{fields}}}, rows, w, scratch, out);\n}}\n"
+            f"__attribute__((noinline)) static void layer_{n}(const int8_t *const *rows, const ekws_weights_t *w, void *scratch, "
+            f"int8_t *out) {{\n  {kernel.function}((ekws_conv_shape_t){{{fields}}}, rows, w, scratch, out);\n}}\n"
         )
-        size = s.out_width * s.out_channels
-        calls.append(
-            f"  {{\n    static int8_t scratch[{kernel.scratch(s) + 16}] __attribute__((aligned(16)));\n"
-            f"    static int8_t out[{size} + 1] __attribute__((aligned(4)));\n"
-            f"    const int8_t *const rows[] = {{{rows}}};\n"
-            f"    const ekws_weights_t w = {{weights_{n}, 0, 0, 0}};\n"
-            f"    out[{size}] = 77;\n    for (unsigned i = 0; i < 16; i++) scratch[{kernel.scratch(s)} + i] = 77;\n"
-            f"    board_paint_stack();\n    BOARD_REGION_BEGIN();\n    layer_{n}(rows, &w, scratch, out);\n    BOARD_REGION_END();\n"
-            f"    const uint32_t used = board_stack_used();\n    deepest = used > deepest ? used : deepest;\n"
-            f"    int8_t beyond = out[{size}] == 77;\n    for (unsigned i = 0; i < 16; i++) beyond = beyond && scratch[{kernel.scratch(s)} + i] == 77;\n"
-            f"    if (!beyond) return {n + 1};\n    board_write(out, {size});\n  }}\n"
-        )
-    return "".join(parts) + "int board_main(void) {\n  uint32_t deepest = 0;\n" + "".join(calls) + '  board_report("stack", deepest);\n  return 0;\n}\n'
+        calls.append(_call(n, p, kernel.scratch(s), pitch))
+    return "".join(parts) + f"int board_main(void) {{\n{''.join(calls)}  return 0;\n}}\n"

@@ -124,14 +124,7 @@ def _convolution(lowering: Lowering, node: Node, *, depthwise: bool) -> None:
 
 
 def _shape(
-    graph: Graph,
-    node: Node,
-    view: View,
-    out: tuple[int, int],
-    kernel: tuple[int, int],
-    steps: tuple[int, int, int],
-    multiplies: int,
-    shifts: int,
+    graph: Graph, node: Node, view: View, out: tuple[int, int], kernel: tuple[int, int], steps: tuple[int, int, int], multiplies: int, shifts: int
 ) -> ConvShape:
     quantization = quantization_of(graph, node, node.outputs[0])
     low, high = clamp_of(node, quantization)
@@ -180,7 +173,7 @@ def _elementwise(lowering: Lowering, node: Node) -> None:
             found = (view.rows, view.width, view.channels)
         else:
             found, table = graph.quantized(node, tensor).rows, constant
-            if found[0] != 1 or (position == 0 and node.op == "sub") or table.size > 65_536:
+            if found[0] != 1 or position == 0 and node.op == "sub" or table.size > 65_536:
                 raise graph.refuse(node, "a constant second operand of one row", f"{constant.shape}")
         if found[0] not in (1, rows) or found[1] not in (1, width) or found[2] not in (1, channels):
             raise graph.refuse(node, f"operands that fit {(rows, width, channels)}", f"{found}")
@@ -274,7 +267,7 @@ def _concatenation(lowering: Lowering, node: Node) -> None:
         view = lowering.view(node, source)
         if (view.quantization.scale, view.quantization.zero_point) != (result.scale, result.zero_point):
             raise graph.refuse(node, "inputs quantised as the output", f"{graph.tensors[source].name} is not", "quantise again")
-        if axis == 0 or (axis == 1 and len(tensor.shape) > 2) or view.rows != rows:
+        if axis == 0 or axis == 1 and len(tensor.shape) > 2 or view.rows != rows:
             raise graph.refuse(node, "inputs joined along width or channels", f"axis {axis} of {tensor.shape}")
         edges.append(lowering.edge(node, view, rows))
         if view.width == width and channels != view.channels:

@@ -34,9 +34,7 @@ def _pool(lowering: Lowering, node: Node, kind: str) -> None:
     view = lowering.view(node, node.inputs[0])
     result = quantization_of(graph, node, node.outputs[0])
     if (view.quantization.scale, view.quantization.zero_point) != (result.scale, result.zero_point):
-        raise graph.refuse(
-            node, "an output quantised as the input", f"scales {view.quantization.scale} and {result.scale}", "quantise again"
-        )
+        raise graph.refuse(node, "an output quantised as the input", f"scales {view.quantization.scale} and {result.scale}", "quantise again")
     rows, width = output_size(view.rows, kh, sh, 1, window.same), output_size(view.width, kw, sw, 1, window.same)
     if rows < 1 or width < 1 or 0 in (kh, kw):
         raise graph.refuse(node, f"an input of at least {kh} x {kw}", f"{view.rows} x {view.width}")
@@ -78,7 +76,7 @@ def mean(lowering: Lowering, node: Node) -> None:
     result = quantization_of(graph, node, node.outputs[0])
     view = lowering.view(node, node.inputs[0])
     axes = sorted(int(a) % len(source.shape) for a in graph.constant(node, 1).reshape(-1))
-    if not axes or any(axis not in (1, 2) for axis in axes) or len(source.shape) < 3 or (axes == [2] and len(source.shape) == 3):
+    if not axes or any(axis not in (1, 2) for axis in axes) or len(source.shape) < 3 or axes == [2] and len(source.shape) == 3:
         raise graph.refuse(node, "a mean over rows, width or both", f"axes {axes} of {source.shape}")
     kh, kw = view.rows if 1 in axes else 1, view.width if 2 in axes else 1
     rows, width = view.rows // kh, view.width // kw
@@ -96,9 +94,7 @@ def mean(lowering: Lowering, node: Node) -> None:
 
 
 def _refuse_rounding(lowering: Lowering, node: Node, result: Quantization) -> dict[str, int]:
-    raise lowering.graph.refuse(
-        node, "a mean that an integer line reproduces", f"output scale {result.scale}", "set keep_dims or use a pool"
-    )
+    raise lowering.graph.refuse(node, "a mean that an integer line reproduces", f"output scale {result.scale}", "set keep_dims or use a pool")
 
 
 def _rounding(source: Quantization, result: Quantization, count: int, both: bool) -> dict[str, int] | None:
@@ -109,11 +105,7 @@ def _rounding(source: Quantization, result: Quantization, count: int, both: bool
     if (source.scale, zero) == (result.scale, zero_out):
         return {"mode": TRUNCATE}
     line = arithmetic.fit_linear(_float_mean(source, result, count), -128 * count, 127 * count, float(source.scale / result.scale) / count)
-    return (
-        None
-        if line is None
-        else {"mode": LINEAR, "multiplier": line.slope, "shift": line.shift, "offset": line.offset, "out_zero": zero_out}
-    )
+    return None if line is None else {"mode": LINEAR, "multiplier": line.slope, "shift": line.shift, "offset": line.offset, "out_zero": zero_out}
 
 
 def _float_mean(source: Quantization, result: Quantization, count: int) -> Callable[[NDArray[np.int64]], NDArray[np.int64]]:

@@ -26,9 +26,7 @@ def streamify(program: Program, stride: int) -> Program:
     if program.stride:
         raise ConversionError(f"{program.name}: expected a whole-window model, found one that keeps its own state; convert it as it is")
     if program.output.rows != 1:
-        raise ConversionError(
-            f"{program.name}: streaming: expected one output row a window, found {program.output.rows}; reduce time first"
-        )
+        raise ConversionError(f"{program.name}: streaming: expected one output row a window, found {program.output.rows}; reduce time first")
     for layer in program.layers:
         _rewrite(layer, stride)
     program.stride = stride

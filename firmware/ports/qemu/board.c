@@ -116,15 +116,17 @@ static void run(void) {
 
 #if defined(__arm__)
 void board_reset(void);
-__attribute__((section(".vectors"), used)) static void (*const vectors[16])(void) = {
-    (void (*)(void))board_stack_top, board_reset, fault, fault, fault, fault, fault, fault, 0, 0, 0, fault, fault, 0, fault, fault};
+__attribute__((section(".vectors"), used)) static const struct {
+  void *stack;
+  void (*handlers[15])(void);
+} vectors = {board_stack_top, {board_reset, fault, fault, fault, fault, fault, fault, 0, 0, 0, fault, fault, 0, fault, fault}};
 
 void board_reset(void) {
 #if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
   *(volatile uint32_t *)0xe000ed88u |= 0xfu << 20; /* CPACR: floating point and Helium on */
   __asm__ volatile("dsb\nisb");
 #endif
-  *(volatile uint32_t *)0xe000ed08u = (uint32_t)vectors; /* VTOR; M0 has none and ignores this */
+  *(volatile uint32_t *)0xe000ed08u = (uint32_t)&vectors; /* VTOR; M0 has none and ignores this */
   run();
 }
 #else
