@@ -4,7 +4,6 @@ Source: tensorflow/lite/kernels/internal/quantization_util.cc, common.h and gemm
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -157,33 +156,6 @@ def rescale_table(scale_in: float, zero_in: int, scale_out: float, zero_out: int
     """QUANTIZE of every int8 to another scale and zero point."""
     factor = quantize_multiplier(scale_in / scale_out)
     return np.array([min(max(scale(q - zero_in, factor) + zero_out, low), high) for q in range(-128, 128)], np.int16)
-
-
-@dataclass(frozen=True, slots=True)
-class Linear:
-    """(sum * slope + offset) >> shift."""
-
-    slope: int
-    offset: int
-    shift: int
-
-
-def fit_linear(function: Callable[[NDArray[np.int64]], NDArray[np.int64]], low: int, high: int, slope: float) -> Linear | None:
-    """An integer line whose floor equals a step function on every integer low .. high, clamped to int8; None where there is none."""
-    sums = np.arange(low, high + 1, dtype=np.int64)
-    wanted = function(sums)
-    for shift in range(30, 4, -1):
-        middle = round(slope * 2**shift)
-        if middle >= 2**31:
-            continue
-        for delta in range(-8, 9):
-            line = sums * (middle + delta)
-            inside_low, inside_high = wanted > -128, wanted < 127
-            lower = int(np.max(np.where(inside_low, (wanted << shift) - line, -(2**62))))
-            upper = int(np.min(np.where(inside_high, ((wanted + 1) << shift) - line, 2**62)))
-            if lower < upper:
-                return Linear(middle + delta, (lower + upper) // 2, shift)
-    return None
 
 
 def hard_swish_table(scale_in: float, zero_in: int, scale_out: float, zero_out: int) -> NDArray[np.int16]:

@@ -98,7 +98,7 @@ class Graph:
     def where(self, node: Node) -> str:
         """How errors name a node: operator, index, and the tensor it makes."""
         name = self.tensors[node.outputs[0]].name if node.outputs else "no output"
-        return f"operator {node.index} {node.op.upper()} ({name})"
+        return f"operator {node.index} {node.op.upper()} ({name if len(name) <= 60 else f'...{name[-57:]}'})"
 
     def refuse(self, node: Node, expected: str, found: str, step: str = "export the model without it") -> ConversionError:
         """The error for a node that cannot be compiled."""

@@ -143,7 +143,10 @@ class Layer:
 
 @dataclass(slots=True, eq=False)
 class Program:
-    """Layers in running order. `stride` is 0 for a whole window, else the hops between outputs of the streaming form."""
+    """Layers in running order.
+
+    `stride` is 0 for a whole window, else the hops between outputs of the streaming form; `has_state`: exported as a stream.
+    """
 
     name: str
     layers: list[Layer]
@@ -153,6 +156,7 @@ class Program:
     arena_bytes: int = 0
     ticks: int = 0
     first: int = 0
+    has_state: bool = False
 
     @property
     def rings(self) -> list[Ring]:

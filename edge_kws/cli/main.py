@@ -19,6 +19,7 @@ COMMANDS = {
     "data": "Fetch data sets.",
     "train": "Train a recipe into a pack.",
     "evaluate": "Measure a pack on recordings.",
+    "convert": "Compile a model to C, or turn it into a C array.",
 }
 
 EXIT_ERROR = 2

@@ -118,6 +118,7 @@ def lower(graph: Graph) -> Program:
     if view.begin or view.pad != (0, 0, 0, 0) or view.ring is entry:
         raise ConversionError(f"{graph.name}: expected an output computed by a layer, found a slice or pad; export the model again")
     program = Program(graph.name, lowering.layers, entry, view.ring, entry.rows if lowering.has_history else 0)
+    program.has_state = lowering.has_history
     _place_padding(program)
     return program
 

@@ -1,17 +1,11 @@
 """Pools and means over rows and width."""
 
-from collections.abc import Callable
-
-import numpy as np
-from numpy.typing import NDArray
-
-from edge_kws_converters import arithmetic
 from edge_kws_converters.arithmetic import quantize_multiplier
 from edge_kws_converters.graph import Node, Quantization
 from edge_kws_converters.passes.lower import Lowering, View
 from edge_kws_converters.program import Edge, Layer
 
-NEAREST, TRUNCATE, SCALE, LINEAR = range(4)
+NEAREST, TRUNCATE, SCALE, DIVIDED = range(4)
 """The modes of pool_s8.h."""
 
 
@@ -55,7 +49,7 @@ def _shape(view: View, geometry: tuple[int, int, int, int, int], low: int, high:
     names = ("in_width", "out_width", "channels", "kernel_height", "kernel_width", "stride_width", "pad_left")
     shape = dict(zip(names, (view.width, width, view.channels, kh, kw, sw, left), strict=True))
     zero = view.quantization.zero_point
-    return shape | {"in_zero": zero, "out_zero": zero, "low": low, "high": high, "mode": NEAREST, "multiplier": 0, "shift": 0, "offset": 0}
+    return shape | {"in_zero": zero, "out_zero": zero, "low": low, "high": high, "mode": NEAREST, "multiplier": 0, "shift": 0}
 
 
 def _add(lowering: Lowering, node: Node, kind: str, edge: Edge, out: tuple[int, int, int], shape: dict[str, int]) -> None:
@@ -82,7 +76,7 @@ def mean(lowering: Lowering, node: Node) -> None:
     rows, width = view.rows // kh, view.width // kw
     shape = _shape(view, (width, kh, kw, kw, 0), -128, 127)
     both = node.options["keep_dims"] and len(source.shape) == 4 and axes == [1, 2]
-    shape |= _rounding(view.quantization, result, kh * kw, both) or _refuse_rounding(lowering, node, result)
+    shape |= _rounding(view.quantization, result, kh * kw, both)
     stride = view.ring.rows if lowering.has_history and kh > 1 else kh if kh > 1 else 1
     edge = lowering.edge(node, view, rows, kh, 1, stride)
     out = graph.tensors[node.outputs[0]].rows
@@ -93,29 +87,13 @@ def mean(lowering: Lowering, node: Node) -> None:
     _add(lowering, node, "average_pool", edge, out if rows == 1 and width == 1 else (rows, width, view.channels), shape)
 
 
-def _refuse_rounding(lowering: Lowering, node: Node, result: Quantization) -> dict[str, int]:
-    raise lowering.graph.refuse(node, "a mean that an integer line reproduces", f"output scale {result.scale}", "set keep_dims or use a pool")
-
-
-def _rounding(source: Quantization, result: Quantization, count: int, both: bool) -> dict[str, int] | None:
-    zero, zero_out = source.zero_point, result.zero_point
-    if both:
-        factor = quantize_multiplier(float(source.scale) / float(result.scale))
-        return {"mode": SCALE, "multiplier": factor.mantissa, "shift": factor.shift, "out_zero": zero_out}
-    if (source.scale, zero) == (result.scale, zero_out):
+def _rounding(source: Quantization, result: Quantization, count: int, both: bool) -> dict[str, int]:
+    if not both and (source.scale, source.zero_point) == (result.scale, result.zero_point):
         return {"mode": TRUNCATE}
-    line = arithmetic.fit_linear(_float_mean(source, result, count), -128 * count, 127 * count, float(source.scale / result.scale) / count)
-    return None if line is None else {"mode": LINEAR, "multiplier": line.slope, "shift": line.shift, "offset": line.offset, "out_zero": zero_out}
-
-
-def _float_mean(source: Quantization, result: Quantization, count: int) -> Callable[[NDArray[np.int64]], NDArray[np.int64]]:
-    """What TFLite computes in single precision from a sum of raw int8."""
-    ratio = np.float32(source.scale / result.scale)
-    bias = np.float32(np.float32(-source.zero_point) * ratio)
-
-    def function(sums: NDArray[np.int64]) -> NDArray[np.int64]:
-        real = np.float32(sums.astype(np.float32) / np.float32(count) * ratio + bias)
-        rounded = np.trunc(real + np.copysign(np.float32(0.5), real)).astype(np.int64)
-        return np.clip(rounded + result.zero_point, -128, 127)
-
-    return function
+    factor = quantize_multiplier(float(source.scale) / float(result.scale))
+    fields = {"mode": SCALE, "multiplier": factor.mantissa, "shift": factor.shift, "out_zero": result.zero_point}
+    if both:
+        return fields
+    # The division by the count goes into the multiplier, which loses its normal form.
+    bits = min(count.bit_length() - 1, 31 - factor.shift)
+    return fields | {"mode": DIVIDED, "multiplier": (factor.mantissa << bits) // count, "shift": factor.shift + bits}

@@ -25,7 +25,7 @@
   acc0 = ekws_smlad(y, odd0, acc0);        \
   acc1 = ekws_smlad(y, odd1, acc1);
 
-#define EKWS_CONV_DSP_WEIGHTS              \
+#define EKWS_CONV_DSP_WEIGHTS(w)           \
   ekws_load_two(&w, &odd0, &odd1);         \
   const uint32_t even0 = ekws_sxtb16(odd0), even1 = ekws_sxtb16(odd1); \
   odd0 = ekws_sxtb16_odd(odd0);            \
@@ -40,7 +40,7 @@ EKWS_KERNEL void ekws_conv_pixels_dsp(int32_t pixels, const uint32_t *acts, cons
     int32_t a0 = (int32_t)bias0, a1 = (int32_t)bias1, b0 = a0, b1 = a1, c0 = a0, c1 = a1;
 #define EKWS_CONV_DSP_GROUP                          \
   {                                                  \
-    EKWS_CONV_DSP_WEIGHTS                            \
+    EKWS_CONV_DSP_WEIGHTS(w)                         \
     EKWS_CONV_DSP_STEP(a0, a1)                       \
     if (pixels > 1) {                                \
       EKWS_CONV_DSP_STEP(b0, b1)                     \
@@ -78,9 +78,51 @@ EKWS_KERNEL void ekws_conv_pixels_dsp(int32_t pixels, const uint32_t *acts, cons
   }
 }
 
+/* One pixel times four channels: two pairs of weights side by side share its activations. */
+EKWS_KERNEL void ekws_conv_four_dsp(const uint32_t *a, const uint32_t *w, int32_t depth, int8_t *out) {
+  const uint32_t *v = w + 8 + depth / 2, *const end = a + depth / 2;
+  uint32_t bias0, bias1, x, y, odd0, odd1;
+  ekws_load_two(&w, &bias0, &bias1);
+  int32_t a0 = (int32_t)bias0, a1 = (int32_t)bias1;
+  ekws_load_two(&v, &bias0, &bias1);
+  int32_t a2 = (int32_t)bias0, a3 = (int32_t)bias1;
+#define EKWS_CONV_DSP_FOUR                   \
+  {                                          \
+    ekws_load_two(&a, &x, &y);               \
+    {                                        \
+      EKWS_CONV_DSP_WEIGHTS(w)               \
+      a0 = ekws_smlad(x, even0, a0);         \
+      a1 = ekws_smlad(x, even1, a1);         \
+      a0 = ekws_smlad(y, odd0, a0);          \
+      a1 = ekws_smlad(y, odd1, a1);          \
+    }                                        \
+    {                                        \
+      EKWS_CONV_DSP_WEIGHTS(v)               \
+      a2 = ekws_smlad(x, even0, a2);         \
+      a3 = ekws_smlad(x, even1, a3);         \
+      a2 = ekws_smlad(y, odd0, a2);          \
+      a3 = ekws_smlad(y, odd1, a3);          \
+    }                                        \
+  }
+  for (const uint32_t *const most = end - depth / 4 % 4 * 2; a != most;) {
+    EKWS_CONV_DSP_FOUR EKWS_CONV_DSP_FOUR EKWS_CONV_DSP_FOUR EKWS_CONV_DSP_FOUR
+  }
+  while (a != end) {
+    EKWS_CONV_DSP_FOUR
+  }
+#undef EKWS_CONV_DSP_FOUR
+  out[0] = ekws_requantize_dsp(a0, (int32_t)w[0], (int32_t)w[1], (int32_t)w[4]);
+  out[1] = ekws_requantize_dsp(a1, (int32_t)w[2], (int32_t)w[3], (int32_t)w[5]);
+  out[2] = ekws_requantize_dsp(a2, (int32_t)v[0], (int32_t)v[1], (int32_t)v[4]);
+  out[3] = ekws_requantize_dsp(a3, (int32_t)v[2], (int32_t)v[3], (int32_t)v[5]);
+}
+
 /* One copy of each in a program, whatever the shapes. */
 __attribute__((noinline, unused)) static void ekws_conv_1_dsp(const uint32_t *acts, const uint32_t *w, int32_t depth, int32_t channels,
                                                               int8_t *out) {
+  for (; channels >= 4; channels -= 4, w += 2 * (8 + depth / 2), out += 4) {
+    ekws_conv_four_dsp(acts, w, depth, out);
+  }
   ekws_conv_pixels_dsp(1, acts, w, depth, channels, out);
 }
 __attribute__((noinline, unused)) static void ekws_conv_2_dsp(const uint32_t *acts, const uint32_t *w, int32_t depth, int32_t channels,
@@ -141,7 +183,7 @@ EKWS_KERNEL void ekws_conv_direct_dsp(ekws_conv_shape_t s, const int8_t *const *
       for (int32_t i = 0; i < run; i += 4, from += 4) {
         uint32_t word = 0;
         memcpy(&word, from, run % 4 != 0 && i + 4 > run ? (uint32_t)(run % 4) : 4u);
-        EKWS_CONV_DSP_WEIGHTS
+        EKWS_CONV_DSP_WEIGHTS(w)
         const uint32_t x = ekws_sxtb16(word), y = ekws_sxtb16_odd(word);
         a0 = ekws_smlad(y, odd0, ekws_smlad(x, even0, a0));
         a1 = ekws_smlad(y, odd1, ekws_smlad(x, even1, a1));

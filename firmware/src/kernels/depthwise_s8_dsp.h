@@ -147,24 +147,45 @@ EKWS_KERNEL void ekws_depthwise_3x3_dsp(ekws_conv_shape_t s, const int8_t *const
   }
 }
 
-/* Any kernel: four channels of one pixel. */
+/* Any kernel: one tap of four channels. */
+#define EKWS_DEPTHWISE_DSP_TAP(word)               \
+  {                                                \
+    uint32_t w_even, w_odd;                        \
+    ekws_load_two(&w, &w_even, &w_odd);            \
+    const uint32_t even = ekws_sxtb16(word), odd = ekws_sxtb16_odd(word); \
+    acc0 = ekws_smlabb(even, w_even, acc0);        \
+    acc2 = ekws_smlatt(even, w_even, acc2);        \
+    acc1 = ekws_smlabb(odd, w_odd, acc1);          \
+    acc3 = ekws_smlatt(odd, w_odd, acc3);          \
+  }
+
+/* Any kernel: four channels of one pixel, whose first tap is in column `first`. */
 EKWS_KERNEL void ekws_depthwise_pixel_dsp(ekws_conv_shape_t s, const int8_t *const *rows, int32_t first, int32_t channel, const uint32_t *w,
                                           int8_t *out) {
-  int32_t acc0 = (int32_t)w[0], acc1 = (int32_t)w[1], acc2 = (int32_t)w[2], acc3 = (int32_t)w[3];
-  w += 4;
+  uint32_t bias0, bias1, bias2, bias3;
+  ekws_load_two(&w, &bias0, &bias1);
+  ekws_load_two(&w, &bias2, &bias3);
+  int32_t acc0 = (int32_t)bias0, acc1 = (int32_t)bias1, acc2 = (int32_t)bias2, acc3 = (int32_t)bias3;
+  const int inside = first >= 0 && first + (s.kernel_width - 1) * s.dilation_width < s.in_width;
+  const int32_t at = first * s.in_channels + channel;
+#pragma GCC unroll 3
   for (int32_t ky = 0; ky < s.kernel_height; ky++) {
-    const int8_t *const row = rows[ky] + channel;
-    for (int32_t kx = 0, column = first; kx < s.kernel_width; kx++, column += s.dilation_width) {
-      uint32_t word = (uint8_t)s.in_zero * 0x01010101u, w_even, w_odd;
-      if (column >= 0 && column < s.in_width) {
-        memcpy(&word, row + column * s.in_channels, 4);
+    const int8_t *tap = rows[ky] + at;
+    uint32_t word;
+    if (inside) {
+#pragma GCC unroll 5
+      for (int32_t kx = 0; kx < s.kernel_width; kx++, tap += s.dilation_width * s.in_channels) {
+        memcpy(&word, tap, 4);
+        EKWS_DEPTHWISE_DSP_TAP(word)
       }
-      ekws_load_two(&w, &w_even, &w_odd);
-      const uint32_t even = ekws_sxtb16(word), odd = ekws_sxtb16_odd(word);
-      acc0 = ekws_smlabb(even, w_even, acc0);
-      acc2 = ekws_smlatt(even, w_even, acc2);
-      acc1 = ekws_smlabb(odd, w_odd, acc1);
-      acc3 = ekws_smlatt(odd, w_odd, acc3);
+    } else {
+      for (int32_t kx = 0, column = first; kx < s.kernel_width; kx++, column += s.dilation_width) {
+        word = (uint8_t)s.in_zero * 0x01010101u;
+        if (column >= 0 && column < s.in_width) {
+          memcpy(&word, rows[ky] + column * s.in_channels + channel, 4);
+        }
+        EKWS_DEPTHWISE_DSP_TAP(word)
+      }
     }
   }
   out[0] = ekws_requantize_dsp(acc0, (int32_t)w[0], (int32_t)w[1], (int32_t)w[8]);

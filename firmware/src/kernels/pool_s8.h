@@ -8,14 +8,13 @@
 #define EKWS_MEAN_NEAREST 0  /* (sum +- count / 2) / count */
 #define EKWS_MEAN_TRUNCATE 1 /* sum / count */
 #define EKWS_MEAN_SCALE 2    /* the zero point off, scaled, then as NEAREST */
-#define EKWS_MEAN_LINEAR 3   /* (sum * slope + offset) >> shift, found by the model compiler */
+#define EKWS_MEAN_DIVIDED 3  /* the zero point off, scaled by a multiplier that holds the division */
 
 typedef struct {
   int32_t in_width, out_width, channels;
   int32_t kernel_height, kernel_width, stride_width, pad_left;
   int32_t in_zero, out_zero, low, high;
-  int32_t mode, multiplier, shift; /* SCALE: Q31 and right shift; LINEAR: slope and shift */
-  int64_t offset;                  /* LINEAR */
+  int32_t mode, multiplier, shift; /* SCALE, DIVIDED: Q31 and right shift */
 } ekws_pool_shape_t;
 
 EKWS_KERNEL int32_t ekws_nearest(int32_t sum, int32_t count) { return sum > 0 ? (sum + count / 2) / count : (sum - count / 2) / count; }
@@ -29,7 +28,7 @@ EKWS_KERNEL int8_t ekws_mean_s8(ekws_pool_shape_t s, int32_t sum, int32_t count)
   } else if (s.mode == EKWS_MEAN_SCALE) {
     mean = ekws_nearest(ekws_scale(sum - count * s.in_zero, s.multiplier, s.shift, EKWS_SHIFT_ANY), count) + s.out_zero;
   } else {
-    mean = (int32_t)(((int64_t)sum * s.multiplier + s.offset) >> s.shift);
+    mean = ekws_scale(sum - count * s.in_zero, s.multiplier, s.shift, EKWS_SHIFT_ANY) + s.out_zero;
   }
   return (int8_t)ekws_clamp(mean, s.low, s.high);
 }
