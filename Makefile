@@ -21,11 +21,7 @@ UV := env -u VIRTUAL_ENV -u UV_PYTHON UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOW
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n < 8 ? n : 8)))
 # worksteal, not loadgroup: pytest-xdist 3.8 hangs for ever when a worker of the latter crashes.
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist worksteal
-<<<<<<< HEAD
 SOURCES := $(wildcard edge_kws boards/edge_kws_boards converters/edge_kws_converters quantization/edge_kws_quantization tests benchmarks examples hatch_build.py)
-=======
-SOURCES := $(wildcard edge_kws converters/edge_kws_converters quantization/edge_kws_quantization tests benchmarks examples hatch_build.py)
->>>>>>> compiler
 
 # A C++ compiler (the header serves both), sound devices, speech, sanitizers and fuzzer, and what mediapipe loads.
 TEST_PACKAGES := g++ libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins espeak-ng clang libclang-rt-dev libgl1 libegl1 libgles2

@@ -34,14 +34,15 @@ def pack_conv(weights: NDArray[np.int8], channels: Channels, shape: ConvShape) -
     words = padded.reshape(len(padded) // 2, 2, -1, 4).transpose(0, 2, 1, 3)
     shift = np.ones(len(padded), np.int64)
     shift[:count] = channels.shift
-    columns = np.zeros((len(padded), 3), np.int64)
-    columns[:count, 0], columns[:count, 1] = channels.bias, channels.multiplier
-    columns[:, 2] = _rounding_offset(shift, shape.out_zero)
+    bias = np.zeros(len(padded), "<i4")
+    bias[:count] = channels.bias
+    columns = np.zeros((len(padded), 3), "<i4")
+    columns[:count, 0] = channels.multiplier
+    columns[:, 1], columns[:, 2] = _rounding_offset(shift, shape.out_zero), shift
     parts: list[bytes] = []
     for pair, block in enumerate(words):
-        two = columns[2 * pair : 2 * pair + 2]
-        parts.append(two[:, 0].astype("<i4").tobytes() + block.tobytes())
-        parts.append(np.concatenate([two[:, 1:].ravel(), shift[2 * pair : 2 * pair + 2]]).astype("<i4").tobytes())
+        two = slice(2 * pair, 2 * pair + 2)
+        parts += [bias[two].tobytes(), block.tobytes(), columns[two].tobytes()]
     return b"".join(parts)
 
 
@@ -77,8 +78,7 @@ def pack_depthwise(weights: NDArray[np.int8], channels: Channels, shape: ConvSha
     for c in range(0, count, 4):
         four = slice(c, c + 4)
         parts.append(channels.bias[four].astype("<i4").tobytes() + taps[[c, c + 2, c + 1, c + 3]].T.tobytes())
-        parts.append(np.stack([channels.multiplier[four], offset[four]], 1).astype("<i4").tobytes())
-        parts.append(channels.shift[four].astype("<i4").tobytes())
+        parts.append(np.stack([channels.multiplier[four], offset[four], channels.shift[four]], 1).astype("<i4").tobytes())
     return b"".join(parts)
 
 

@@ -4,7 +4,7 @@
  * for two channels at a time. Widening takes bytes 0 and 2, then 1 and 3: both sides in the same order, so their products fit.
  *
  * Weights, for each pair of output channels: bias 0, bias 1 | (depth / 4) (4 weights of channel 0, 4 of channel 1) |
- * multiplier 0, offset 0, multiplier 1, offset 1 | shift 0, shift 1; all int32 but the weights. depth is kernel_height times
+ * multiplier, offset, shift of channel 0 | the same of channel 1; all int32 but the weights. depth is kernel_height times
  * kernel_width in_channels, that rounded up to 4 with weights of zero. An odd last channel has a partner of zeros. */
 #ifndef EKWS_CONV_S8_DSP_H
 #define EKWS_CONV_S8_DSP_H
@@ -56,26 +56,37 @@ EKWS_KERNEL void ekws_conv_pixels_dsp(int32_t pixels, const uint32_t *acts, cons
       EKWS_CONV_DSP_GROUP
     }
 #undef EKWS_CONV_DSP_GROUP
-    const int32_t m0 = (int32_t)w[0], o0 = (int32_t)w[1], n0 = (int32_t)w[4];
-    out[0] = ekws_requantize_dsp(a0, m0, o0, n0);
+    uint32_t m, o, n, m1;
+    ekws_load_two(&w, &m, &o);
+    ekws_load_two(&w, &n, &m1);
+    out[0] = ekws_requantize_dsp(a0, m, o, n);
     if (pixels > 1) {
-      out[channels] = ekws_requantize_dsp(b0, m0, o0, n0);
+      out[channels] = ekws_requantize_dsp(b0, m, o, n);
     }
     if (pixels > 2) {
-      out[2 * channels] = ekws_requantize_dsp(c0, m0, o0, n0);
+      out[2 * channels] = ekws_requantize_dsp(c0, m, o, n);
     }
+    ekws_load_two(&w, &o, &n);
     if (left > 1) {
-      const int32_t m1 = (int32_t)w[2], o1 = (int32_t)w[3], n1 = (int32_t)w[5];
-      out[1] = ekws_requantize_dsp(a1, m1, o1, n1);
+      out[1] = ekws_requantize_dsp(a1, m1, o, n);
       if (pixels > 1) {
-        out[channels + 1] = ekws_requantize_dsp(b1, m1, o1, n1);
+        out[channels + 1] = ekws_requantize_dsp(b1, m1, o, n);
       }
       if (pixels > 2) {
-        out[2 * channels + 1] = ekws_requantize_dsp(c1, m1, o1, n1);
+        out[2 * channels + 1] = ekws_requantize_dsp(c1, m1, o, n);
       }
     }
-    w += 6;
   }
+}
+
+/* Two channels of one pixel; their columns at *w, which moves on. */
+EKWS_KERNEL void ekws_conv_two_dsp(int32_t acc0, int32_t acc1, const uint32_t **w, int8_t *out) {
+  uint32_t m, o, n, m1;
+  ekws_load_two(w, &m, &o);
+  ekws_load_two(w, &n, &m1);
+  out[0] = ekws_requantize_dsp(acc0, m, o, n);
+  ekws_load_two(w, &o, &n);
+  out[1] = ekws_requantize_dsp(acc1, m1, o, n);
 }
 
 /* One pixel times four channels: two pairs of weights side by side share its activations. */
@@ -111,10 +122,8 @@ EKWS_KERNEL void ekws_conv_four_dsp(const uint32_t *a, const uint32_t *w, int32_
     EKWS_CONV_DSP_FOUR
   }
 #undef EKWS_CONV_DSP_FOUR
-  out[0] = ekws_requantize_dsp(a0, (int32_t)w[0], (int32_t)w[1], (int32_t)w[4]);
-  out[1] = ekws_requantize_dsp(a1, (int32_t)w[2], (int32_t)w[3], (int32_t)w[5]);
-  out[2] = ekws_requantize_dsp(a2, (int32_t)v[0], (int32_t)v[1], (int32_t)v[4]);
-  out[3] = ekws_requantize_dsp(a3, (int32_t)v[2], (int32_t)v[3], (int32_t)v[5]);
+  ekws_conv_two_dsp(a0, a1, &w, out);
+  ekws_conv_two_dsp(a2, a3, &v, out + 2);
 }
 
 /* One copy of each in a program, whatever the shapes. */
@@ -189,11 +198,11 @@ EKWS_KERNEL void ekws_conv_direct_dsp(ekws_conv_shape_t s, const int8_t *const *
         a1 = ekws_smlad(y, odd1, ekws_smlad(x, even1, a1));
       }
     }
-    out[o] = ekws_requantize_dsp(a0, (int32_t)w[0], (int32_t)w[1], (int32_t)w[4]);
     if (o + 1 < s.out_channels) {
-      out[o + 1] = ekws_requantize_dsp(a1, (int32_t)w[2], (int32_t)w[3], (int32_t)w[5]);
+      ekws_conv_two_dsp(a0, a1, &w, out + o);
+    } else {
+      out[o] = ekws_requantize_dsp(a0, w[0], w[1], w[2]);
     }
-    w += 6;
   }
 }
 

@@ -4,7 +4,7 @@
  * Any other kernel: four channels of a tap at a time.
  *
  * Weights, for each four channels. 3x3: for each channel (w00, w10) (w01, w11) (w02, w12), bias, (w20, w21) (w22, shift), multiplier, offset;
- * pairs are int16, the others int32. Other: 4 biases; for each tap int16 channels 0, 2, 1, 3; 4 times multiplier, offset; 4 shifts. */
+ * pairs are int16, the others int32. Other: 4 biases; for each tap int16 channels 0, 2, 1, 3; 4 times multiplier, offset, shift. */
 #ifndef EKWS_DEPTHWISE_S8_DSP_H
 #define EKWS_DEPTHWISE_S8_DSP_H
 
@@ -73,10 +73,10 @@ EKWS_KERNEL void ekws_depthwise_outputs_dsp(int32_t count, int upper, const uint
     ekws_depthwise_half_dsp(acc, count, count + 1, upper, third[0], w01, w2_shift);
   }
   ekws_load_two(&w, &multiplier, &offset);
-  const int32_t shift = (int32_t)w2_shift >> 16;
+  const uint32_t shift = w2_shift >> 16;
 #pragma GCC unroll 5
   for (int32_t i = 0; i < count; i++, out += channels) {
-    *out = ekws_requantize_dsp(acc[i], (int32_t)multiplier, (int32_t)offset, shift);
+    *out = ekws_requantize_dsp(acc[i], multiplier, offset, shift);
   }
 }
 
@@ -168,7 +168,7 @@ EKWS_KERNEL void ekws_depthwise_pixel_dsp(ekws_conv_shape_t s, const int8_t *con
   int32_t acc0 = (int32_t)bias0, acc1 = (int32_t)bias1, acc2 = (int32_t)bias2, acc3 = (int32_t)bias3;
   const int inside = first >= 0 && first + (s.kernel_width - 1) * s.dilation_width < s.in_width;
   const int32_t at = first * s.in_channels + channel;
-#pragma GCC unroll 3
+#pragma GCC unroll 5
   for (int32_t ky = 0; ky < s.kernel_height; ky++) {
     const int8_t *tap = rows[ky] + at;
     uint32_t word;
@@ -188,10 +188,17 @@ EKWS_KERNEL void ekws_depthwise_pixel_dsp(ekws_conv_shape_t s, const int8_t *con
       }
     }
   }
-  out[0] = ekws_requantize_dsp(acc0, (int32_t)w[0], (int32_t)w[1], (int32_t)w[8]);
-  out[1] = ekws_requantize_dsp(acc1, (int32_t)w[2], (int32_t)w[3], (int32_t)w[9]);
-  out[2] = ekws_requantize_dsp(acc2, (int32_t)w[4], (int32_t)w[5], (int32_t)w[10]);
-  out[3] = ekws_requantize_dsp(acc3, (int32_t)w[6], (int32_t)w[7], (int32_t)w[11]);
+  uint32_t m, o, n, m1;
+  ekws_load_two(&w, &m, &o);
+  ekws_load_two(&w, &n, &m1);
+  out[0] = ekws_requantize_dsp(acc0, m, o, n);
+  ekws_load_two(&w, &o, &n);
+  out[1] = ekws_requantize_dsp(acc1, m1, o, n);
+  ekws_load_two(&w, &m, &o);
+  ekws_load_two(&w, &n, &m1);
+  out[2] = ekws_requantize_dsp(acc2, m, o, n);
+  ekws_load_two(&w, &o, &n);
+  out[3] = ekws_requantize_dsp(acc3, m1, o, n);
 }
 
 EKWS_KERNEL void ekws_depthwise_s8_dsp(ekws_conv_shape_t s, const int8_t *const *rows, const ekws_weights_t *weights, void *scratch,

@@ -9,10 +9,10 @@
 
 #if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
 
-EKWS_DSP_INLINE int8_t ekws_requantize_dsp(int32_t acc, int32_t multiplier, int32_t offset, int32_t shift) {
-  int32_t h = ekws_smmulr((uint32_t)acc << 1, (uint32_t)multiplier);
+EKWS_DSP_INLINE int8_t ekws_requantize_dsp(int32_t acc, uint32_t multiplier, uint32_t offset, uint32_t shift) {
+  int32_t h = ekws_smmulr((uint32_t)acc << 1, multiplier);
   h += h >> 31;
-  return (int8_t)ekws_ssat8((h + offset) >> shift);
+  return (int8_t)ekws_ssat8((h + (int32_t)offset) >> shift);
 }
 
 /* Narrower activations than int8 has. */
