@@ -68,7 +68,7 @@ EKWS_DSP_INLINE int32_t ekws_ssat8(int32_t a) {
 
 /* Two words at once, aligned to a word; *p moves on. */
 EKWS_DSP_INLINE void ekws_load_two(const uint32_t **p, uint32_t *a, uint32_t *b) {
-  __asm__ volatile("ldrd %0, %1, [%2], #8" : "=&r"(*a), "=&r"(*b), "+&r"(*p) : : "memory");
+  __asm__ volatile("ldrd %0, %1, [%2], #8" : "=r"(*a), "=r"(*b), "+r"(*p) : : "memory");
 }
 
 /* c + (a times a half of b) >> 16 */
