@@ -1,10 +1,9 @@
-/* Depthwise convolution of int8 rows with Helium (Cortex-M55); multiplier 1, no dilation, any kernel.
+/* Depthwise convolution of int8 rows with Helium (Cortex-M55); multiplier 1, any kernel: eight channels of a tap at a time.
  *
- * Sixteen channels at a time are turned so that a channel's columns lie one after the other, each from its first tap row to its last:
- * the window of an output is then one run of bytes, and VMLADAV sums 16 of its products.
+ * VMULLB and VMULLT multiply the even and the odd of eight 16-bit lanes into 32 bits, so even and odd channels are summed apart.
  *
- * Weights: (channels, taps16) int8, a channel's taps column by column, zeros up to a multiple of 16; channels of zeros up to a
- * multiple of 16. Then the columns of requantize_mve.h, as many. */
+ * Weights, for each eight channels: bias of channels 0 2 4 6 and of 1 3 5 7 | eight int8 for each tap | multiplier and minus shift
+ * of the even, then of the odd ones; int32 but the taps. Channels of zeros up to a multiple of 8. */
 #ifndef EKWS_DEPTHWISE_S8_MVE_H
 #define EKWS_DEPTHWISE_S8_MVE_H
 
@@ -12,118 +11,71 @@
 
 #if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
 
-enum { EKWS_DEPTHWISE_MVE_BLOCK = 16 };
+typedef struct {
+  int32x4_t even, odd;
+} ekws_depthwise_sums_mve_t;
 
-/* Bytes of one turned channel: the last window may be read beyond its end. */
-EKWS_KERNEL int32_t ekws_depthwise_pitch_mve(ekws_conv_shape_t s) {
-  const int32_t taps16 = (s.kernel_height * s.kernel_width + 15) / 16 * 16;
-  return (s.out_width - 1) * s.stride_width * s.kernel_height + taps16;
-}
-
-/* The columns of padding, the same for every block of channels. */
-EKWS_KERNEL void ekws_depthwise_pad_mve(ekws_conv_shape_t s, int8_t *turned) {
-  const int32_t pitch = ekws_depthwise_pitch_mve(s), columns = (s.out_width - 1) * s.stride_width + s.kernel_width;
-  const int32_t left = s.pad_left * s.kernel_height, right = left + s.in_width * s.kernel_height, end = columns * s.kernel_height;
-  for (int32_t c = 0; c < EKWS_DEPTHWISE_MVE_BLOCK && (left > 0 || end > right); c++, turned += pitch) {
-    memset(turned, s.in_zero, (uint32_t)left);
-    if (end > right) {
-      memset(turned + right, s.in_zero, (uint32_t)(end - right));
-    }
-  }
-}
-
-/* rows, channels `first` .. + 15 -> turned (16, pitch): column by column. */
-EKWS_KERNEL void ekws_depthwise_turn_mve(ekws_conv_shape_t s, const int8_t *const *rows, int32_t first, int8_t *turned) {
-  const int32_t pitch = ekws_depthwise_pitch_mve(s), needed = (s.out_width - 1) * s.stride_width + s.kernel_width - s.pad_left;
-  const int32_t columns = needed < s.in_width ? needed : s.in_width;
-  const uint16x8_t places = vmulq_n_u16(vidupq_n_u16(0, 1), (uint16_t)pitch);
-  for (int32_t eight = 0; eight < EKWS_DEPTHWISE_MVE_BLOCK; eight += 8, turned += 8 * pitch) {
-    const mve_pred16_t there = vctp16q((uint32_t)(s.in_channels > first + eight ? s.in_channels - first - eight : 0));
-    for (int32_t ky = 0; ky < s.kernel_height; ky++) {
-      const int8_t *from = rows[ky] + first + eight;
-      int8_t *to = turned + s.pad_left * s.kernel_height + ky;
-#pragma GCC unroll 8
-      for (int32_t x = 0; x < columns; x++) {
-        EKWS_OPAQUE(from);
-        EKWS_OPAQUE(to);
-        if (s.in_channels % EKWS_DEPTHWISE_MVE_BLOCK == 0) {
-          vstrbq_scatter_offset_s16(to, places, vldrbq_s16(from));
-        } else {
-          vstrbq_scatter_offset_s16(to, places, vldrbq_z_s16(from, there));
-        }
-        from += s.in_channels;
-        to += s.kernel_height;
+/* Sums of the eight channels from `channel` on, for the output whose first tap is in column `first`. `inside`: no tap is padding. */
+EKWS_KERNEL ekws_depthwise_sums_mve_t ekws_depthwise_taps_mve(ekws_conv_shape_t s, const int8_t *const *rows, int32_t first, int32_t channel,
+                                                              int inside, int whole, const int32_t *w) {
+  const mve_pred16_t there = vctp16q((uint32_t)(s.in_channels - channel));
+  ekws_depthwise_sums_mve_t sums = {vldrwq_s32(w), vldrwq_s32(w + 4)};
+  const int8_t *taps = (const int8_t *)(w + 8);
+#pragma GCC unroll 5
+  for (int32_t ky = 0; ky < s.kernel_height; ky++) {
+    const int8_t *from = rows[ky] + first * s.in_channels + channel;
+    int32_t column = first;
+#pragma GCC unroll 5
+    for (int32_t kx = 0; kx < s.kernel_width; kx++, column += s.dilation_width, from += s.dilation_width * s.in_channels, taps += 8) {
+      int16x8_t inputs = vdupq_n_s16((int16_t)s.in_zero);
+      if (inside || (column >= 0 && column < s.in_width)) {
+        inputs = whole ? vldrbq_s16(from) : vldrbq_z_s16(from, there);
       }
+      const int16x8_t weights = vldrbq_s16(taps);
+      sums.even = vaddq_s32(sums.even, vmullbq_int_s16(inputs, weights));
+      sums.odd = vaddq_s32(sums.odd, vmulltq_int_s16(inputs, weights));
     }
   }
+  return sums;
 }
 
-/* A window (at any address) of each of two channels with their taps; the windows move on. Assembly, because GCC 12 otherwise computes
- * every address in advance and spills it. */
-#define EKWS_DEPTHWISE_MVE_SUMS(a, b, low, high, low_taps, high_taps, step)                                              \
-  __asm__ volatile("vldrb.8 q0, [%[L]], %[S]\n\tvldrb.8 q1, [%[H]], %[S]\n\t"                                            \
-                   "vmladav.s8 %[A], q0, %q[LT]\n\tvmladav.s8 %[B], q1, %q[HT]"                                          \
-                   : [A] "=&Te"(a), [B] "=&Te"(b), [L] "+&r"(low), [H] "+&r"(high)                                       \
-                   : [LT] "w"(low_taps), [HT] "w"(high_taps), [S] "i"(step)                                              \
-                   : "q0", "q1", "memory")
-
-/* The 16 taps and inputs from `at` on, more than the first 16. */
-EKWS_KERNEL int32_t ekws_depthwise_more_mve(int32_t sum, const int8_t *window, const int8_t *w, int32_t taps16) {
-  for (int32_t k = 16; k < taps16; k += 16) {
-    sum = vmladavaq_s8(sum, vldrbq_s8(window + k), ekws_load_mve(w + k));
-  }
-  return sum;
+/* Rounds halves away from zero, before the zero point. */
+EKWS_KERNEL int32x4_t ekws_scale_mve(int32x4_t sum, const int32_t *columns) {
+  const int32x4_t h = vqrdmulhq_s32(sum, vldrwq_s32(columns));
+  return vrshlq_s32(vaddq_s32(h, vshrq_n_s32(h, 31)), vldrwq_s32(columns + 4));
 }
 
-/* Four turned channels, `pixels` (1 .. 4, a literal) outputs. */
-EKWS_KERNEL void ekws_depthwise_four_mve(int32_t pixels, ekws_conv_shape_t s, const int8_t *window, const int8_t *w, const int32_t *columns,
-                                         int32_t o, int8_t *out) {
-  const int32_t taps16 = (s.kernel_height * s.kernel_width + 15) / 16 * 16, pitch = ekws_depthwise_pitch_mve(s);
-  const int32_t step = s.stride_width * s.kernel_height;
-  int32x4_t sums[4] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
-#define EKWS_DEPTHWISE_MVE_PAIR(lane)                                                                    \
-  {                                                                                                      \
-    const int8_t *low = window + lane * pitch, *high = low + 2 * pitch;                                  \
-    const int8_t *const w_low = w + lane * taps16, *const w_high = w_low + 2 * taps16;                   \
-    const int8x16_t low_taps = ekws_load_mve(w_low), high_taps = ekws_load_mve(w_high);                  \
-    _Pragma("GCC unroll 4") for (int32_t p = 0; p < pixels; p++) {                                       \
-      int32_t a, b;                                                                                      \
-      EKWS_DEPTHWISE_MVE_SUMS(a, b, low, high, low_taps, high_taps, step < 128 ? step : 0);              \
-      low += step < 128 ? 0 : step;                                                                      \
-      high += step < 128 ? 0 : step;                                                                     \
-      if (taps16 > 16) {                                                                                 \
-        a = ekws_depthwise_more_mve(a, low - step, w_low, taps16);                                       \
-        b = ekws_depthwise_more_mve(b, high - step, w_high, taps16);                                     \
-      }                                                                                                  \
-      EKWS_MVE_LANES(sums[p], lane, a, b);                                                               \
-    }                                                                                                    \
+/* Eight channels of one output pixel. */
+EKWS_KERNEL void ekws_depthwise_eight_mve(ekws_conv_shape_t s, const int8_t *const *rows, int32_t first, int32_t channel, const int32_t *w,
+                                          int8_t *out) {
+  const int32_t *const columns = w + 8 + 2 * s.kernel_height * s.kernel_width;
+  const int inside = first >= 0 && first + (s.kernel_width - 1) * s.dilation_width < s.in_width;
+  const int whole = s.in_channels % 8 == 0;
+  const ekws_depthwise_sums_mve_t sums =
+      inside ? ekws_depthwise_taps_mve(s, rows, first, channel, 1, whole, w) : ekws_depthwise_taps_mve(s, rows, first, channel, 0, whole, w);
+  int16x8_t q = vqmovnbq_s32(vdupq_n_s16(0), ekws_scale_mve(sums.even, columns));
+  q = vqmovntq_s32(q, ekws_scale_mve(sums.odd, columns + 8));
+  q = vqaddq_n_s16(q, (int16_t)s.out_zero);
+  q = vminq_s16(vmaxq_s16(q, vdupq_n_s16((int16_t)s.low)), vdupq_n_s16((int16_t)s.high));
+  if (whole || channel + 8 <= s.in_channels) {
+    vstrbq_s16(out, q);
+  } else { /* see requantize_mve.h: no predicated store */
+    int16_t values[8];
+    vstrhq_s16(values, q);
+    for (int32_t i = 0; i < s.in_channels - channel; i++) {
+      out[i] = (int8_t)values[i];
+    }
   }
-  EKWS_DEPTHWISE_MVE_PAIR(0)
-  EKWS_DEPTHWISE_MVE_PAIR(1)
-#undef EKWS_DEPTHWISE_MVE_PAIR
-  ekws_requantize_four_mve(sums, pixels, columns, o, s, out);
 }
 
 EKWS_KERNEL void ekws_depthwise_s8_mve(ekws_conv_shape_t s, const int8_t *const *rows, const ekws_weights_t *weights, void *scratch,
                                        int8_t *out) {
-  const int32_t taps16 = (s.kernel_height * s.kernel_width + 15) / 16 * 16, pitch = ekws_depthwise_pitch_mve(s);
-  const int32_t padded = (s.out_channels + EKWS_DEPTHWISE_MVE_BLOCK - 1) / EKWS_DEPTHWISE_MVE_BLOCK * EKWS_DEPTHWISE_MVE_BLOCK;
-  const int32_t step = s.stride_width * s.kernel_height;
-  const int8_t *w = weights->weights;
-  const int32_t *columns = (const int32_t *)(const void *)(w + padded * taps16);
-  ekws_depthwise_pad_mve(s, scratch);
-  for (int32_t first = 0; first < s.out_channels; first += EKWS_DEPTHWISE_MVE_BLOCK) {
-    ekws_depthwise_turn_mve(s, rows, first, scratch);
-    const int8_t *window = scratch;
-    const int32_t end = first + EKWS_DEPTHWISE_MVE_BLOCK < s.out_channels ? first + EKWS_DEPTHWISE_MVE_BLOCK : s.out_channels;
-    for (int32_t o = first; o < end; o += 4, w += 4 * taps16, window += 4 * pitch, columns += EKWS_MVE_COLUMNS) {
-      int32_t x = 0;
-      for (; x + 4 <= s.out_width; x += 4) {
-        ekws_depthwise_four_mve(4, s, window + x * step, w, columns, o, out + x * s.out_channels);
-      }
-      if (s.out_width % 4 != 0) {
-        ekws_depthwise_four_mve(s.out_width % 4, s, window + x * step, w, columns, o, out + x * s.out_channels);
-      }
+  (void)scratch;
+  const int32_t *w = weights->weights;
+  for (int32_t channel = 0; channel < s.out_channels; channel += 8, w += 24 + 2 * s.kernel_height * s.kernel_width) {
+    int8_t *to = out + channel;
+    for (int32_t x = 0, first = -s.pad_left; x < s.out_width; x++, first += s.stride_width, to += s.out_channels) {
+      ekws_depthwise_eight_mve(s, rows, first, channel, w, to);
     }
   }
 }
