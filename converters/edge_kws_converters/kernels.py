@@ -1,7 +1,7 @@
 """Which C kernel serves which layer on which core. Fast variants are rows in modules of their own."""
 
 from edge_kws.errors import ConversionError
-from edge_kws_converters import kernels_dsp, kernels_mve
+from edge_kws_converters import kernels_dsp, kernels_m0, kernels_mve
 from edge_kws_converters.kernel_row import Kernel
 from edge_kws_converters.program import Channels, ConvShape
 
@@ -10,11 +10,11 @@ PORTABLE = (
     Kernel("depthwise", "portable", "depthwise_s8.h", "ekws_depthwise_s8"),
 )
 
-_DSP, _MVE, _PLAIN = ("dsp", "portable"), ("mve", "dsp", "portable"), ("portable",)
+_DSP, _MVE, _M0, _PLAIN = ("dsp", "portable"), ("mve", "dsp", "portable"), ("m0", "portable"), ("portable",)
 CORES: dict[str, tuple[str, ...]] = {
     "host": _PLAIN,
-    "cortex-m0": _PLAIN,
-    "cortex-m0plus": _PLAIN,
+    "cortex-m0": _M0,
+    "cortex-m0plus": _M0,
     "cortex-m3": _PLAIN,
     "cortex-m4": _DSP,
     "cortex-m7": _DSP,
@@ -24,7 +24,7 @@ CORES: dict[str, tuple[str, ...]] = {
 }
 """Core -> variants, the preferred first."""
 
-KERNELS: tuple[Kernel, ...] = (*kernels_mve.KERNELS, *kernels_dsp.KERNELS, *PORTABLE)
+KERNELS: tuple[Kernel, ...] = (*kernels_mve.KERNELS, *kernels_dsp.KERNELS, *kernels_m0.KERNELS, *PORTABLE)
 """Every kernel; of several that support a shape, the core's preferred variant is taken, then the first."""
 
 
