@@ -151,7 +151,8 @@ EKWS_KERNEL void ekws_depthwise_3x3_dsp(ekws_conv_shape_t s, const int8_t *const
 #define EKWS_DEPTHWISE_DSP_TAP(word)               \
   {                                                \
     uint32_t w_even, w_odd;                        \
-    ekws_load_two(&w, &w_even, &w_odd);            \
+    ekws_peek_two(w, &w_even, &w_odd);             \
+    w += 2;                                        \
     const uint32_t even = ekws_sxtb16(word), odd = ekws_sxtb16_odd(word); \
     acc0 = ekws_smlabb(even, w_even, acc0);        \
     acc2 = ekws_smlatt(even, w_even, acc2);        \

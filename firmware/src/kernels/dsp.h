@@ -71,6 +71,12 @@ EKWS_DSP_INLINE void ekws_load_two(const uint32_t **p, uint32_t *a, uint32_t *b)
   __asm__ volatile("ldrd %0, %1, [%2], #8" : "=r"(*a), "=r"(*b), "+r"(*p) : : "memory");
 }
 
+/* Two words at `p`; the compiler chooses the offset. */
+typedef uint64_t __attribute__((may_alias, aligned(4))) ekws_two_words_t;
+EKWS_DSP_INLINE void ekws_peek_two(const uint32_t *p, uint32_t *a, uint32_t *b) {
+  __asm__ volatile("ldrd %0, %1, %2" : "=r"(*a), "=r"(*b) : "m"(*(const ekws_two_words_t *)(const void *)p));
+}
+
 /* c + (a times a half of b) >> 16 */
 EKWS_DSP_INLINE int32_t ekws_smlawb(int32_t a, uint32_t b, int32_t c) {
   int32_t r;
