@@ -1,5 +1,6 @@
 """Keeps standard error quiet while C libraries may write to it that report in no other way, and prints the rest afterwards."""
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -22,17 +23,24 @@ class HeldStderr:
 
     def __enter__(self) -> Self:
         if self._held is None and (os.isatty(2) or not self._terminal_only):
-            sys.stderr.flush()
-            self._held = os.dup(2), tempfile.TemporaryFile()
-            os.dup2(self._held[1].fileno(), 2)
+            with contextlib.suppress(OSError):  # a daemon may have closed it
+                before = os.dup(2)
+                _flush()
+                self._held = before, tempfile.TemporaryFile()
+                os.dup2(self._held[1].fileno(), 2)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._held is not None:
             (before, file), self._held = self._held, None
-            sys.stderr.flush()
+            _flush()
             os.dup2(before, 2)
             os.close(before)
             with file:
                 file.seek(0)
                 os.write(2, b"".join(line for line in file if not line.startswith(_OF_SOUND_LIBRARIES)))
+
+
+def _flush() -> None:
+    if sys.stderr:  # None in a program without a console
+        sys.stderr.flush()

@@ -85,8 +85,9 @@ static void spectrum_config(input_t *in, ekws_spectrum_config_t *config) {
   for (unsigned i = 0; i < EKWS_TWIDDLE_COUNT * 2; i++) {
     twiddle[i] = (int16_t)next(&turns, (flags & 48) == 0 ? INT16_MIN : -INT16_MAX, INT16_MAX);
   }
-  config->window = window;
-  config->twiddle = twiddle;
+  const uint8_t missing = hostile ? byte(in) : 0;
+  config->window = (missing & 3) == 3 ? NULL : window;
+  config->twiddle = (missing & 12) == 12 ? NULL : twiddle;
 }
 
 static void bank_config(input_t *in, bank_tables_t *bank) {
@@ -118,10 +119,11 @@ static void bank_config(input_t *in, bank_tables_t *bank) {
   for (unsigned i = 0; i < EKWS_GAIN_TABLE_COUNT; i++) {
     bank->gain_table[i] = (int16_t)next(&gains, INT16_MIN, INT16_MAX);
   }
-  bank->config.band_widths = bank->widths;
-  bank->config.band_weights = bank->weights;
-  bank->config.log_table = bank->log_table;
-  bank->config.gain_table = bank->config.pcan != 0 ? bank->gain_table : NULL;
+  const uint8_t missing = (flags & 3) == 0 ? byte(in) : 0;
+  bank->config.band_widths = (missing & 3) == 3 ? NULL : bank->widths;
+  bank->config.band_weights = (missing & 12) == 12 ? NULL : bank->weights;
+  bank->config.log_table = (missing & 48) == 48 ? NULL : bank->log_table;
+  bank->config.gain_table = bank->config.pcan == 0 || (missing & 192) == 192 ? NULL : bank->gain_table;
 }
 
 /* Which outputs a call wants: bit 0 mel, 1 log_mel, 2 features. Each in memory of its exact size, so that ASan sees one cell too far. */
@@ -250,7 +252,7 @@ static void decoder(input_t *in) {
   for (unsigned i = 0; i < EKWS_MAX_CLASSES; i++) {
     thresholds[i] = (uint16_t)next(&limits, 0, UINT16_MAX);
   }
-  config.thresholds = thresholds;
+  config.thresholds = byte(in) == 7 ? NULL : thresholds;
   memset(&state, 0xa5, sizeof state);
   if (ekws_decoder_init(&state, &config) != EKWS_OK) {
     return;
