@@ -7,6 +7,7 @@ from pathlib import Path
 from edge_kws.errors import ConversionError
 from edge_kws_converters.compiler import read_model
 from edge_kws_converters.golden import golden_rows
+from edge_kws_converters.kernels import check_core
 from edge_kws_converters.passes.lower import lower
 from edge_kws_converters.passes.streamify import streamify
 from edge_kws_converters.reference import Reference
@@ -31,6 +32,7 @@ def export_c(source: ModelSource, folder: Path, core: str, *, stride: int | None
     Raises:
         ConversionError: a model that cannot be compiled; of a pack, one that cannot be streamed unless `stride` is 0.
     """
+    check_core(core)
     pack = source.pack
     if stride is None:
         stride = pack.inference_stride_hops if pack else 0
