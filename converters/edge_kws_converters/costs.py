@@ -1,4 +1,4 @@
-"""What a compiled model costs, layer by layer: constants in flash, RAM, multiplications. Code and instructions are for a board to measure."""
+"""What a compiled model costs, layer by layer: constants in flash, RAM, multiplications. Code and instructions are measured on a board."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
 """`edge-kws report`: every layer with its costs, and the memory plan as a picture."""
 
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from edge_kws_converters.compiler import compile_model
@@ -16,7 +16,7 @@ def test_report_names_layers_and_draws_the_plan(tmp_path: Path, capsys: pytest.C
     assert main(["report", str(path), "--core", "cortex-m4", "--plan", str(plan)]) == 0
     out = capsys.readouterr().out
     assert all(word in out for word in ("CONV_2D (hidden)", "SOFTMAX (posteriors)", "one output every"))
-    boxes = ElementTree.parse(plan).getroot().iter("{http://www.w3.org/2000/svg}title")
+    boxes = ET.parse(plan).getroot().iter("{http://www.w3.org/2000/svg}title")
     assert any("hidden" in (box.text or "") for box in boxes)
 
 
