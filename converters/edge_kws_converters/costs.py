@@ -45,7 +45,7 @@ def model_cost(model: CModel, core: str) -> ModelCost:
 def _layer(program: Program, layer: Layer, core: str) -> LayerCost:
     constants = layer.table.nbytes if layer.table is not None else 0
     if layer.weights is not None and layer.channels is not None:
-        kernel = choose(layer.kind, layer.shape, core)
+        kernel = choose(layer.kind, layer.shape, layer.channels, core)
         constants += len(kernel.pack(layer.weights, layer.channels, layer.shape))
         arrays = {"bias": layer.channels.bias, "multiplier": layer.channels.multiplier, "shift": layer.channels.shift}
         constants += sum(array.nbytes for name, array in arrays.items() if name in kernel.uses)

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edge_kws_converters.compiler import make_program, read_model
-from edge_kws_converters.golden import feature_rows, golden_rows
-from edge_kws_converters.passes.lower import lower
-from edge_kws_converters.reference import Reference
 
 from edge_kws.errors import ConversionError
 from edge_kws.pack import Pack
 from edge_kws.resources import shipped_packs
+from edge_kws_converters.compiler import make_program, read_model
+from edge_kws_converters.golden import feature_rows, golden_rows
+from edge_kws_converters.passes.lower import lower
+from edge_kws_converters.reference import Reference
 from tests.golden.compiled import check_stream, check_whole, run_self_test
 from tests.golden.operator_models import OperatorModel, options
 from tests.golden.tiny_model import tiny_model

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from edge_kws_converters.compiler import read_model
 from edge_kws_converters.golden import GoldenRows, feature_rows
 from edge_kws_converters.passes.lower import lower
@@ -14,7 +16,6 @@ from edge_kws_converters.program import Program
 from edge_kws_converters.reference import Reference
 from edge_kws_converters.writers.c import write_c
 from edge_kws_converters.writers.self_test import write_self_test
-from numpy.typing import NDArray
 
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Wconversion", "-Werror"]
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]

@@ -4,10 +4,10 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from edge_kws_converters.compiler import compile_model
-from edge_kws_converters.costs import model_cost
 
 from edge_kws.cli.main import main
+from edge_kws_converters.compiler import compile_model
+from edge_kws_converters.costs import model_cost
 from tests.golden.tiny_model import tiny_model, tiny_pack
 
 

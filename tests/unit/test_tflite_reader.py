@@ -4,11 +4,11 @@ import contextlib
 from pathlib import Path
 
 import pytest
-from edge_kws_converters.compiler import compile_model, make_program, read_model
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_kws.errors import ConversionError
+from edge_kws_converters.compiler import compile_model, make_program, read_model
 from tests.golden.operator_models import OperatorModel, options
 from tests.golden.tiny_model import tiny_model
 

@@ -1,6 +1,7 @@
 """Operators that compute: convolutions, pools, elementwise functions, softmax."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,8 @@ def _convolution(lowering: Lowering, node: Node, *, depthwise: bool) -> None:
         lowering.pad_with(node, view.ring, view.quantization.zero_point)
     kind = "depthwise" if depthwise else "conv"
     values = weights[0] if depthwise else weights
+    if depthwise and view.channels == 1:  # all outputs read the one channel: an ordinary convolution
+        kind, values, shape = "conv", np.ascontiguousarray(values.transpose(2, 0, 1)[..., None]), replace(shape, multiplies=0)
     lowering.add(node, Layer(graph.where(node), kind, [edge], lowering.ring(node, rows, width, n), shape, values, channels))
 
 

@@ -62,7 +62,7 @@ def write_c(program: Program, core: str, *, name: str | None = None, frontend_di
         ConversionError: unknown core, or an output that is never computed.
     """
     check_core(core)
-    kernels = {id(layer): choose(layer.kind, layer.shape, core) for layer in program.layers if layer.weights is not None}
+    kernels = {id(layer): choose(layer.kind, layer.shape, layer.channels, core) for layer in program.layers if layer.channels is not None}
     for layer in program.layers:
         if id(layer) in kernels:
             layer.scratch = kernels[id(layer)].scratch(layer.shape)

@@ -49,10 +49,13 @@ EKWS_KERNEL void ekws_average_pool_s8(ekws_pool_shape_t s, const int8_t *const *
 
 /* The same over the full width and all rows, a row at a time: sums (channels). */
 EKWS_KERNEL void ekws_sum_row_s8(ekws_pool_shape_t s, const int8_t *row, int32_t *sums) {
-  for (int32_t x = 0; x < s.in_width; x++) {
-    for (int32_t c = 0; c < s.channels; c++) {
-      sums[c] += *row++;
+  for (int32_t c = 0; c < s.channels; c++) {
+    int32_t sum = sums[c];
+#pragma GCC unroll 8
+    for (int32_t x = 0; x < s.in_width; x++) {
+      sum += row[x * s.channels + c];
     }
+    sums[c] = sum;
   }
 }
 

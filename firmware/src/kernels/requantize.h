@@ -9,6 +9,19 @@ EKWS_KERNEL int32_t ekws_clamp(int32_t x, int32_t low, int32_t high) { return x 
 /* (a * b) / 2^31, halves up; b >= 0, so nothing saturates. */
 EKWS_KERNEL int32_t ekws_high_product(int32_t a, int32_t b) { return (int32_t)(((int64_t)a * b + ((int64_t)1 << 30)) >> 31); }
 
+/* The same for |a| < 2^30, b < 2^31. ARMv6-M has no long multiplication, and the library's takes all 64 bits: four short ones do. */
+EKWS_KERNEL int32_t ekws_small_high_product(int32_t a, int32_t b) {
+#if defined(__ARM_ARCH_6M__)
+  const int32_t a_high = a >> 16;
+  const uint32_t a_low = (uint16_t)a, b_high = (uint32_t)b >> 16, b_low = (uint16_t)b;
+  /* 2^30 keeps the middle positive: it comes off again, shifted. Below it, 2^14 rounds. */
+  const uint32_t middle = (uint32_t)a_high * b_low + a_low * b_high + ((a_low * b_low) >> 16) + ((uint32_t)1 << 30) + ((uint32_t)1 << 14);
+  return (int32_t)((uint32_t)a_high * b_high * 2u + (middle >> 15)) - (1 << 15);
+#else
+  return ekws_high_product(a, b);
+#endif
+}
+
 /* x / 2^n, halves away from zero, 1 <= n <= 31, |x| < 2^30. */
 EKWS_KERNEL int32_t ekws_shift_right(int32_t x, int32_t n) { return (x + (x >> 31) + ((int32_t)1 << (n - 1))) >> n; }
 
@@ -21,7 +34,7 @@ EKWS_KERNEL int32_t ekws_shift_any(int32_t x, int32_t n) {
 
 EKWS_KERNEL int32_t ekws_scale(int32_t x, int32_t multiplier, int32_t shift, int32_t shifts) {
   if (shifts == EKWS_SHIFT_RIGHT) {
-    return ekws_shift_right(ekws_high_product(x, multiplier), shift);
+    return ekws_shift_right(ekws_small_high_product(x, multiplier), shift);
   }
   if (shifts == EKWS_SHIFT_ONCE) {
     return (int32_t)(((int64_t)x * multiplier + ((int64_t)1 << (30 + shift))) >> (31 + shift));
