@@ -99,7 +99,8 @@ class Graph:
 
     def where(self, node: Node) -> str:
         """How errors name a node: operator, index, and the tensor it makes."""
-        name = self.tensors[node.outputs[0]].name if node.outputs else "no output"
+        made = self.tensors[node.outputs[0]] if node.outputs else None
+        name = (made.name or f"tensor {made.index}") if made else "no output"
         return f"operator {node.index} {node.op.upper()} ({name if len(name) <= 60 else f'...{name[-57:]}'})"
 
     def refuse(self, node: Node, expected: str, found: str, step: str = "export the model without it") -> ConversionError:

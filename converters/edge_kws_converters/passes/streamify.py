@@ -69,4 +69,4 @@ def _regrid(edge: Edge, grid: int, out_grid: int) -> None:
 
 
 def _refusal(layer: Layer, reason: str) -> ConversionError:
-    return ConversionError(f"{layer.name}: cannot be streamed exactly, because {reason}; convert the whole window instead (no --stride)")
+    return ConversionError(f"{layer.name}: cannot be streamed exactly, because {reason}; convert the whole window instead (--stride 0)")

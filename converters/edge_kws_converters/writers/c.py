@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from edge_kws_converters.kernels import choose
+from edge_kws_converters.kernels import check_core, choose
 from edge_kws_converters.passes.memory import Block, plan_memory
 from edge_kws_converters.passes.schedule import Schedule, schedule
 from edge_kws_converters.program import Layer, Program
@@ -61,6 +61,7 @@ def write_c(program: Program, core: str, *, name: str | None = None, frontend_di
     Raises:
         ConversionError: unknown core, or an output that is never computed.
     """
+    check_core(core)
     kernels = {id(layer): choose(layer.kind, layer.shape, layer.channels, core) for layer in program.layers if layer.channels is not None}
     for layer in program.layers:
         if id(layer) in kernels:
