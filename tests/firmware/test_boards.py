@@ -97,7 +97,7 @@ def test_front_end_writes_the_hosts_bytes(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("samples", [161, 163, 166, 399, 505, 511, 512])
 def test_any_window_length(tmp_path: Path, samples: int) -> None:
-    """Windows that are no multiple of 8 samples, through the C interface: DSP and portable code agree."""
+    """Windows that are no multiple of 8 samples, through the C interface: portable, DSP and Helium code agree."""
     source = tmp_path / "odd.c"
     source.write_text(f"""#include "board.h"
 #include "window.h"
@@ -123,9 +123,9 @@ int board_main(void) {{
     firmware = ROOT / "firmware"
     include = [firmware / "include", firmware / "src"]
     results: list[tuple[bytes, dict[str, int]]] = []
-    for name in ("m3", "m4"):
+    for name in ("m3", "m4", "m55"):
         sources = [*firmware.glob("src/fft*.c"), *firmware.glob("src/window*.c")]
         program = build(installed(name), tmp_path / name, root=ROOT, harness=[source], sources=sources, include=include)
         run = program.run(pcm.tobytes() + window.tobytes() + twiddle.tobytes())
         results.append((run.output, dict(run.reports)))
-    assert results[0] == results[1]
+    assert results[0] == results[1] == results[2]
