@@ -3,6 +3,7 @@
 #   make demo [WAV=speech.wav]   hear the shipped packs at work (light dependencies)
 #   make test                    the fast tests          make test-all   and the slow ones
 #   make lint type               ruff, pyright           make bench      the README's figures
+#   make bench-mcu               instructions and memory on emulated microcontrollers
 #   make clean                   drop what was built (rm -r .venv drops the environment too)
 #
 # System packages come through apt: by itself as root, with sudo when YES=1, otherwise the command to run is printed.
@@ -20,7 +21,7 @@ UV := env -u VIRTUAL_ENV -u UV_PYTHON UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOW
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n < 8 ? n : 8)))
 # worksteal, not loadgroup: pytest-xdist 3.8 hangs for ever when a worker of the latter crashes.
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist worksteal
-SOURCES := $(wildcard edge_kws quantization/edge_kws_quantization tests benchmarks examples hatch_build.py)
+SOURCES := $(wildcard edge_kws boards/edge_kws_boards converters/edge_kws_converters quantization/edge_kws_quantization tests benchmarks examples hatch_build.py)
 
 # A C++ compiler (the header serves both), sound devices, speech, sanitizers and fuzzer, and what mediapipe loads.
 TEST_PACKAGES := g++ libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins espeak-ng clang libclang-rt-dev libgl1 libegl1 libgles2
@@ -29,7 +30,10 @@ ifeq ($(shell uname -m),x86_64)
 TEST_PACKAGES += $(shell gcc -dumpversion 2>/dev/null | sed -n 's/^\([0-9]*\).*/gcc-\1-multilib/p')
 endif
 
-.PHONY: help demo setup test test-slow test-all lint type bench clean test-packages
+# Cross compilers and emulators: firmware is tested and measured on emulated boards.
+BOARD_PACKAGES := gcc-arm-none-eabi libnewlib-arm-none-eabi gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-arm qemu-system-misc
+
+.PHONY: help demo setup test test-slow test-all lint type bench bench-mcu clean test-packages board-packages
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -61,8 +65,11 @@ type: .venv/.dev
 	@echo "edge_kws: pyright (strict)"
 	@$(BIN)/pyright
 
-bench: .venv/.dev
+bench: .venv/.dev board-packages
 	@shopt -s nullglob; for script in benchmarks/[a-z]*.py; do echo "edge_kws: $$script"; $(BIN)/python "$$script"; done
+
+bench-mcu: .venv/.dev board-packages
+	@$(BIN)/python benchmarks/mcu.py $(ARGS)
 
 clean:
 	@rm -rf build dist .pytest_cache .ruff_cache .hypothesis edge_kws/libekws_host.*
@@ -90,7 +97,10 @@ endef
 
 # A machine that cannot have them still runs the tests that do not need them; the others are skipped and say why.
 test-packages: | build
-	@$(call install,$(TEST_PACKAGES),echo "edge_kws: going on without them: tests that need them are skipped")
+	@$(call install,$(TEST_PACKAGES) $(BOARD_PACKAGES),echo "edge_kws: going on without them: tests that need them are skipped")
+
+board-packages: | build
+	@$(call install,$(BOARD_PACKAGES),exit 1)
 
 build:
 	@mkdir -p $@

@@ -42,6 +42,7 @@ class NativeLibraryHook(BuildHookInterface):  # pyright: ignore[reportMissingTyp
         native_build.build(root, library)
         resources = {path: f"edge_kws/packs/{path.name}" for path in root.glob("models/*.tflite")}
         resources |= {path: f"edge_kws/examples/{path.name}" for path in root.glob("examples/demo.*") if path.suffix in {".flac", ".json"}}
+        resources |= {path: f"edge_kws_converters/kernels_c/{path.name}" for path in root.glob("firmware/src/kernels/*.h")}
         build_data["force_include"] |= {str(path): target for path, target in {library: f"edge_kws/{library.name}", **resources}.items()}
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:

@@ -16,11 +16,16 @@ from edge_kws.events import Event, Gap
 from edge_kws.frontend import Frontend, FrontendConfig
 from edge_kws.pack import Pack
 from edge_kws.runners import ModelRunner
+from edge_kws.runners.choose import open_runner
 from edge_kws.runners.litert import LiteRtRunner
 
 
+def _runner(pack: Pack, reference: bool) -> ModelRunner:
+    return LiteRtRunner(pack.model, reference=True) if reference else open_runner(pack.model, pack.inference_stride_hops, exact=False)
+
+
 class _Listener:
-    """One pack at work: its feature window, runner and decoder. `bank` is its filter bank's number in the front end."""
+    """One pack at work: its runner's stream and its decoder. `bank` is its filter bank's number in the front end."""
 
     def __init__(self, pack: Pack, frontend: FrontendConfig, bank: int, runner: ModelRunner) -> None:
         self.name = pack.info.name
@@ -28,31 +33,24 @@ class _Listener:
         self.window_frames = pack.window_frames
         self.frontend = frontend
         self.bank = bank
-        self.runner = runner
         self.decoder = Decoder(pack.decoder)
         self._stride = pack.inference_stride_hops
-        self._window = np.zeros((0, frontend.mel_bins), np.int8)
+        self._stream = runner.stream(self._stride)
         self._next = 0
 
     def reset(self) -> None:
         self.decoder.reset()
-        self._window = self._window[:0]
+        self._stream.reset()
         self._next = 0
 
-    def process(self, features: NDArray[np.int8], first_frame: int) -> Iterator[tuple[str, float, int]]:
-        """Features (frames, mel_bins) that begin at `first_frame` -> (label, score, last frame) of each detection."""
-        length, stride = self.window_frames, self._stride
-        history_first = first_frame - len(self._window)
-        self._window = np.concatenate([self._window, features])
-        end = first_frame + len(features)
+    def process(self, features: NDArray[np.int8]) -> Iterator[tuple[str, float, int]]:
+        """Features (frames, mel_bins) that follow the last ones -> (label, score, last frame) of each detection."""
         # Window n covers frames n * stride .. n * stride + length - 1 since reset, whatever the chunks.
-        while self._next * stride + length <= end:
-            start = self._next * stride - history_first
-            posteriors = self.runner.run(self._window[start : start + length])
+        for posteriors in self._stream.process(features):
+            last_frame = self._next * self._stride + self.window_frames - 1
             for detection in self.decoder.process(posteriors[np.newaxis]):
-                yield self.labels[detection.class_index], detection.score, self._next * stride + length - 1
+                yield self.labels[detection.class_index], detection.score, last_frame
             self._next += 1
-        self._window = self._window[max(0, self._next * stride - history_first) :]
 
 
 class Detector:
@@ -60,7 +58,7 @@ class Detector:
 
     Args:
         packs: at least one; all with the same front-end window and hop.
-        reference: run LiteRT's reference kernels (slow, bit-exact) instead of its fast ones.
+        reference: run LiteRT's reference kernels (slow) instead of compiled C, which gives the same bytes.
         observer: called after each block, for displays.
         on_gap: called for each piece of lost audio.
 
@@ -96,11 +94,10 @@ class Detector:
         banks = list(dict.fromkeys(configs))  # packs with equal settings share a filter bank, all of them the FFT
         self._frontend = Frontend(*banks)
         self._listeners = [
-            _Listener(pack, config, banks.index(config), LiteRtRunner(pack.model, reference=reference))
+            _Listener(pack, config, banks.index(config), _runner(pack, reference))
             for pack, config in zip(packs, configs, strict=True)
         ]
         self._origin = 0
-        self._frames = 0
 
     @classmethod
     def from_pack(cls, *packs: str | Path) -> Self:
@@ -123,7 +120,6 @@ class Detector:
         for listener in self._listeners:
             listener.reset()
         self._origin = self.position
-        self._frames = 0
 
     def skip(self, gap: Gap) -> None:
         """Counts lost audio, moves past it and resets: features across a gap would be of sound that never was."""
@@ -139,12 +135,11 @@ class Detector:
         self.position += len(pcm)
         events: list[Event] = []
         for listener in self._listeners:
-            for label, score, last_frame in listener.process(banks[listener.bank], self._frames):
+            for label, score, last_frame in listener.process(banks[listener.bank]):
                 first_frame = last_frame - listener.window_frames + 1
                 start = self._origin + first_frame * listener.frontend.hop_samples
                 end = self._origin + listener.frontend.frame_end(last_frame)
                 events.append(Event(listener.name, label, score, start, end))
-        self._frames += len(banks[0])
         self._last_block = pcm
         if self.observer is not None:
             self.observer(self)

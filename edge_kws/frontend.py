@@ -251,9 +251,9 @@ class _BankConfigC(ctypes.Structure):
 class _SpectrumC(ctypes.Structure):
     _fields_ = (
         ("config", ctypes.POINTER(_SpectrumConfigC)),
-        ("filled", ctypes.c_uint16),
-        ("history", ctypes.c_int16 * FFT_SAMPLES),
         ("bins", ctypes.c_int16 * FFT_SAMPLES),
+        ("history", ctypes.c_int16 * FFT_SAMPLES),
+        ("filled", ctypes.c_uint16),
     )
 
 
@@ -265,17 +265,24 @@ class _FramesC(ctypes.Structure):
     _fields_ = (("mel", ctypes.c_void_p), ("log_mel", ctypes.c_void_p), ("features", ctypes.c_void_p))
 
 
-def _bank_config_c(config: FrontendConfig, tables: BankTables) -> _BankConfigC:
+def bank_settings(config: FrontendConfig, tables: BankTables) -> dict[str, int | tuple[int, int]]:
+    """The scalar members of the C struct `ekws_bank_config_t`, by name."""
     q = 1 << _SMOOTHING_BITS
+    return {
+        "mel_bins": config.mel_bins,
+        "noise_reduction": int(config.noise_reduction),
+        "pcan": int(config.pcan),
+        "snr_shift": _PCAN_GAIN_BITS - _CORRECTION_BITS - _PCAN_SNR_BITS,
+        "first_bin": tables.first_bin,
+        "smoothing": (int(_SMOOTHING[0] * q), int(_SMOOTHING[1] * q)),
+        "min_signal_remaining": int(_MIN_SIGNAL_REMAINING * q),
+        "feature_divisor": config.feature_divisor,
+    }
+
+
+def _bank_config_c(config: FrontendConfig, tables: BankTables) -> _BankConfigC:
     return _BankConfigC(
-        config.mel_bins,
-        config.noise_reduction,
-        config.pcan,
-        _PCAN_GAIN_BITS - _CORRECTION_BITS - _PCAN_SNR_BITS,
-        tables.first_bin,
-        (int(_SMOOTHING[0] * q), int(_SMOOTHING[1] * q)),
-        int(_MIN_SIGNAL_REMAINING * q),
-        config.feature_divisor,
+        *bank_settings(config, tables).values(),
         tables.band_widths.ctypes.data,
         tables.band_weights.ctypes.data,
         tables.log_table.ctypes.data,

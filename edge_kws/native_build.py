@@ -98,9 +98,9 @@ def build(root: Path, library: Path) -> None:
 
 
 def _compile(firmware: Path, folder: Path, digest: str) -> Path:
-    cmake, cc = _tool("cmake"), _tool(os.environ.get("CC", "cc"), "gcc", "clang")
+    cmake, cc = tool("cmake"), tool(os.environ.get("CC", "cc"), "gcc", "clang")
     if cmake is not None:
-        ninja = _tool("ninja")
+        ninja = tool("ninja")
         generator = ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"] if ninja and sys.platform != "win32" else []
         options = ["-DCMAKE_BUILD_TYPE=Release", f"-DEKWS_SOURCE_HASH={digest}"]
         _run([cmake, "-S", str(firmware), "-B", str(folder), *generator, *options])
@@ -118,7 +118,7 @@ def _compile(firmware: Path, folder: Path, digest: str) -> Path:
     return found
 
 
-def _tool(*names: str) -> str | None:
+def tool(*names: str) -> str | None:
     """A program beside the interpreter (PyPI's cmake and ninja) or on PATH."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     return next((found for name in names if (found := shutil.which(name, path=path))), None)

@@ -19,9 +19,9 @@ from edge_kws.evaluation.streams import CONTEXT_SECONDS, Progress, in_parallel, 
 from edge_kws.events import SAMPLE_RATE_HZ
 from edge_kws.frontend import Frontend, FrontendConfig
 from edge_kws.pack import Pack
-from edge_kws.runners.litert import LiteRtRunner
+from edge_kws.runners.choose import open_runner
 
-RUNNER = "LiteRT int8 reference kernels (BUILTIN_REF)"
+RUNNER = "int8 kernels bit-exact with LiteRT BUILTIN_REF"
 REST_LABELS = ("_unknown_", "_silence_")
 """Labels that are no command: what a device must not act on."""
 FLOAT_BATCH = 256
@@ -211,7 +211,7 @@ class ClipReader:
     """Turns clips into the pack's int8 windows; one per thread."""
 
     def __init__(self, pack: Pack) -> None:
-        self.runner = LiteRtRunner(pack.model, reference=True)
+        self.runner = open_runner(pack.model, pack.inference_stride_hops)
         self._config = pack.frontend
         self._frames = pack.window_frames
         self._samples = window_samples(pack.frontend, pack.window_frames)

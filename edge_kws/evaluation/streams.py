@@ -17,7 +17,7 @@ from edge_kws.evaluation.operating_points import Track
 from edge_kws.events import SAMPLE_RATE_HZ
 from edge_kws.frontend import Frontend, FrontendConfig
 from edge_kws.pack import Pack
-from edge_kws.runners.litert import LiteRtRunner
+from edge_kws.runners.choose import open_runner
 
 QUIET_DBFS = -60.0
 """RMS level of the noise around recordings: a quiet room."""
@@ -91,7 +91,7 @@ class Streamer:
     """Runs recordings as the device would hear them; one per thread."""
 
     def __init__(self, pack: Pack) -> None:
-        self._runner = LiteRtRunner(pack.model, reference=True)
+        self._runner = open_runner(pack.model, pack.inference_stride_hops)
         self._frontend = Frontend(pack.frontend)
         self._stride = pack.inference_stride_hops
         self.lead_in = lead_in(pack)

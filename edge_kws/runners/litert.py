@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_kws.errors import ModelError
+from edge_kws.runners import ModelStream
+from edge_kws.runners.window_stream import WindowStream
 
 _OUTPUT_SCALE, _OUTPUT_ZERO_POINT = 1 / 256, -128
 _SLAB_STEPS = 1024  # rows of one stretched run: bounds its memory
@@ -48,6 +50,10 @@ class LiteRtRunner:
                 f"model window: expected int8 {self.input_shape}, found {found}; use the front end this model was trained with"
             )
         return self._graph.invoke(window)
+
+    def stream(self, stride: int) -> ModelStream:
+        """A stream whose windows start `stride` frames apart; each is run in full."""
+        return WindowStream(self.run, self.input_shape, self.classes, stride)
 
     def scan(self, features: NDArray[np.int8], stride: int) -> NDArray[np.int8]:
         """Posteriors of the windows that start at frames 0, stride, 2*stride, ...

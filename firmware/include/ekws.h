@@ -62,10 +62,10 @@ typedef struct {
 } ekws_bank_config_t;
 
 typedef struct {
-  const ekws_spectrum_config_t *config;
-  uint16_t filled;                   /* samples waiting in history */
-  int16_t history[EKWS_FFT_SAMPLES]; /* (window_samples) */
-  int16_t bins[EKWS_FFT_SAMPLES];    /* (256, re im), the FFT's work space and result */
+  const ekws_spectrum_config_t *config; /* first: aligns what follows to words */
+  int16_t bins[EKWS_FFT_SAMPLES];       /* (256, re im), the FFT's work space and result */
+  int16_t history[EKWS_FFT_SAMPLES];    /* (window_samples) */
+  uint16_t filled;                      /* samples waiting in history */
 } ekws_spectrum_t;
 
 typedef struct {

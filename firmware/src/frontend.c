@@ -9,6 +9,24 @@
 #include "pcan.h"
 #include "window.h"
 
+/* Words where the core loads them at any address. `to` lies before `from` or far from it. */
+static void copy_samples(int16_t *to, const int16_t *from, size_t count) {
+  size_t i = 0;
+  for (; i + 8 <= count; i += 8) {
+#if defined(__ARM_FEATURE_UNALIGNED)
+    memcpy(to + i, from + i, 8 * sizeof *to);
+#else
+    const int16_t a = from[i], b = from[i + 1], c = from[i + 2], d = from[i + 3];
+    to[i] = a, to[i + 1] = b, to[i + 2] = c, to[i + 3] = d;
+    const int16_t e = from[i + 4], f = from[i + 5], g = from[i + 6], h = from[i + 7];
+    to[i + 4] = e, to[i + 5] = f, to[i + 6] = g, to[i + 7] = h;
+#endif
+  }
+  for (; i < count; i++) {
+    to[i] = from[i];
+  }
+}
+
 int32_t ekws_spectrum_init(ekws_spectrum_t *spectrum, const ekws_spectrum_config_t *config) {
   if (config == NULL || config->window == NULL || config->twiddle == NULL || config->window_samples < 160 ||
       config->window_samples > EKWS_FFT_SAMPLES || config->hop_samples < 80 || config->hop_samples > config->window_samples) {
@@ -99,7 +117,7 @@ int32_t ekws_frontend_process(ekws_spectrum_t *spectrum, ekws_bank_t *banks, siz
   while (samples > 0) {
     const size_t missing = (size_t)config->window_samples - spectrum->filled;
     const size_t taken = samples < missing ? samples : missing;
-    memcpy(spectrum->history + spectrum->filled, pcm, taken * sizeof *pcm);
+    copy_samples(spectrum->history + spectrum->filled, pcm, taken);
     spectrum->filled = (uint16_t)(spectrum->filled + taken);
     pcm += taken;
     samples -= taken;
@@ -107,7 +125,7 @@ int32_t ekws_frontend_process(ekws_spectrum_t *spectrum, ekws_bank_t *banks, siz
       break;
     }
     const unsigned shift = ekws_window_apply(config, spectrum->history, spectrum->bins);
-    ekws_fft_real_s16(spectrum->bins, config->twiddle);
+    ekws_fft_real_s16(spectrum->bins, config->twiddle, shift);
     for (size_t i = 0; i < bank_count; i++) {
       uint32_t mel[EKWS_MAX_MEL_BINS];
       ekws_mel_apply(banks[i].config, spectrum->bins, shift, mel);
@@ -115,7 +133,7 @@ int32_t ekws_frontend_process(ekws_spectrum_t *spectrum, ekws_bank_t *banks, siz
     }
     count++;
     spectrum->filled = (uint16_t)(config->window_samples - config->hop_samples);
-    memmove(spectrum->history, spectrum->history + config->hop_samples, spectrum->filled * sizeof *pcm);
+    copy_samples(spectrum->history, spectrum->history + config->hop_samples, spectrum->filled);
   }
   return count;
 }

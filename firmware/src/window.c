@@ -1,33 +1,38 @@
 #include "window.h"
 
-#include "bits.h"
+#if !(defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP) /* else window_dsp.c */
 
 #define WEIGHT_BITS 12
-#define SAMPLE_BITS 15
+#define QUARTER (EKWS_FFT_SAMPLES / 4)
 
-/* Q12 weight times sample; 0 beyond the window */
-static inline int32_t weighted(const ekws_spectrum_config_t *config, const int16_t *history, unsigned n) {
-  return n < config->window_samples ? ((int32_t)history[n] * config->window[n]) >> WEIGHT_BITS : 0;
+/* Stores a weighted sample; returns its magnitude. */
+static inline uint32_t stored(int16_t *out, int32_t sample, int32_t weight) {
+  const int32_t value = (sample * weight) >> WEIGHT_BITS;
+  *out = (int16_t)value;
+  return (uint32_t)(value < 0 ? -value : value);
 }
 
-static unsigned headroom(const ekws_spectrum_config_t *config, const int16_t *history) {
-  int32_t largest = 0;
-  for (unsigned n = 0; n < config->window_samples; n++) {
-    const int32_t value = weighted(config, history, n);
-    const int32_t magnitude = value < 0 ? -value : value;
-    largest = magnitude > largest ? magnitude : largest;
-  }
-  const unsigned used = 32u - ekws_clz((uint32_t)largest);
-  return used < SAMPLE_BITS ? SAMPLE_BITS - used : 0;
-}
-
+/* Two real samples make one complex point: the real FFT of 512 is a complex one of 256, untangled at its end. */
 unsigned ekws_window_apply(const ekws_spectrum_config_t *config, const int16_t *history, int16_t *out) {
-  const unsigned shift = headroom(config, history);
-  /* Two real samples make one complex point: the real FFT of 512 is a complex one of 256, untangled at its end. */
-  for (unsigned n = 0; n < EKWS_FFT_SAMPLES / 2; n++) {
-    const unsigned reversed = ((n & 0x03u) << 6) | ((n & 0x0cu) << 2) | ((n & 0x30u) >> 2) | (n >> 6);
-    out[2 * reversed] = (int16_t)(weighted(config, history, 2 * n) * (1 << shift));
-    out[2 * reversed + 1] = (int16_t)(weighted(config, history, 2 * n + 1) * (1 << shift));
+  const int16_t *window = config->window;
+  uint32_t magnitudes = 0;
+  unsigned base = 0, n = 0;
+  for (; n + 8 <= config->window_samples; n += 8, history += 8, window += 8) {
+    int16_t *const p = out + 2 * base, *const q = p + 2 * QUARTER;
+    magnitudes |= stored(p, history[0], window[0]) | stored(p + 1, history[1], window[1]);
+    magnitudes |= stored(p + QUARTER, history[2], window[2]) | stored(p + QUARTER + 1, history[3], window[3]);
+    magnitudes |= stored(q, history[4], window[4]) | stored(q + 1, history[5], window[5]);
+    magnitudes |= stored(q + QUARTER, history[6], window[6]) | stored(q + QUARTER + 1, history[7], window[7]);
+    base = ekws_window_next(base);
   }
-  return shift;
+  for (; n < EKWS_FFT_SAMPLES; n += 8, history += 8, window += 8) {
+    for (unsigned i = 0; i < 8; i++) {
+      int16_t *const p = out + 2 * base + QUARTER * (i >> 1) + (i & 1u);
+      magnitudes |= n + i < config->window_samples ? stored(p, history[i], window[i]) : stored(p, 0, 0);
+    }
+    base = ekws_window_next(base);
+  }
+  return ekws_window_headroom(magnitudes);
 }
+
+#endif

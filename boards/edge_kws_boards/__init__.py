@@ -1,0 +1,1 @@
+"""Boards: what firmware is built for and where it runs."""

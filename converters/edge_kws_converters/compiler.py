@@ -1,0 +1,42 @@
+"""The compiler in one call: model bytes to C."""
+
+from edge_kws_converters.graph import Graph
+from edge_kws_converters.passes.clean import clean
+from edge_kws_converters.passes.lower import lower
+from edge_kws_converters.passes.streamify import streamify
+from edge_kws_converters.program import Program
+from edge_kws_converters.readers.tflite import read_tflite
+from edge_kws_converters.writers.c import CModel, write_c
+
+
+def read_model(model: bytes, name: str = "model") -> Graph:
+    """The graph of a model between its int8 edges. Raises ConversionError."""
+    return clean(read_tflite(model, name))
+
+
+def make_program(model: bytes, *, name: str = "model", stride: int | None = None) -> Program:
+    """The row program of a model.
+
+    Args:
+        model: int8 TFLite flatbuffer.
+        name: how errors name it.
+        stride: hops between outputs of the streaming form; None compiles the whole window.
+
+    Raises:
+        ConversionError: damaged, unknown operators, or not streamable exactly; names the layer and the reason.
+    """
+    program = lower(read_model(model, name))
+    return program if stride is None else streamify(program, stride)
+
+
+def compile_model(
+    model: bytes,
+    *,
+    name: str = "model",
+    core: str = "host",
+    stride: int | None = None,
+    frontend_digest: str = "",
+    c_name: str | None = None,
+) -> CModel:
+    """C of a model for a core (a key of kernels.CORES); arguments as `make_program` and `write_c`. Raises ConversionError."""
+    return write_c(make_program(model, name=name, stride=stride), core, name=c_name, frontend_digest=frontend_digest)

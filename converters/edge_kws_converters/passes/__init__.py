@@ -1,0 +1,1 @@
+"""Passes: from the graph as read to a row program with addresses."""

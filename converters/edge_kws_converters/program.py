@@ -1,0 +1,174 @@
+"""The row program: layers that each make one row of one ring from rows of others. What the passes work on and the C writer prints.
+
+A row is all that lies at one time: (width, channels) int8. A ring keeps the last rows of a tensor for as long as a layer needs them.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(slots=True, eq=False)
+class Ring:
+    """Rows of a tensor.
+
+    Attributes:
+        rows: rows made in one window.
+        pad_before, pad_after: rows of `pad_value` before and after them.
+        spacing: hops between its rows in the model as exported, 0 for a tensor of one row.
+        slots, offset: found by the passes: rows kept at a time, and where in the arena.
+    """
+
+    name: str
+    rows: int
+    width: int
+    channels: int
+    pad_value: int = 0
+    pad_before: int = 0
+    pad_after: int = 0
+    spacing: int = 1
+    slots: int = 0
+    offset: int = 0
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row."""
+        return self.width * self.channels
+
+    @property
+    def pitch(self) -> int:
+        """Bytes from row to row: kernels may read whole words."""
+        return -(-self.row_bytes // 4) * 4
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the ring."""
+        return self.slots * self.pitch
+
+
+@dataclass(slots=True, eq=False)
+class Edge:
+    """What a layer reads of a ring: `taps` rows `dilation` apart, the next time `stride` rows later, from row `begin` on.
+
+    `begin` counts from the first padding row.
+    """
+
+    ring: Ring
+    taps: int = 1
+    dilation: int = 1
+    stride: int = 1
+    begin: int = 0
+
+    @property
+    def span(self) -> int:
+        """Rows from the first to the last tap."""
+        return (self.taps - 1) * self.dilation + 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Channels:
+    """Requantisation of each output channel (n,): folded bias, Q31 multiplier, right shift."""
+
+    bias: NDArray[np.int32]
+    multiplier: NDArray[np.int32]
+    shift: NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True)
+class ConvShape:
+    """The fields of `ekws_conv_shape_t`, same names and meaning."""
+
+    in_width: int
+    in_channels: int
+    out_width: int
+    out_channels: int
+    kernel_height: int
+    kernel_width: int
+    stride_width: int
+    dilation_width: int
+    pad_left: int
+    in_zero: int
+    out_zero: int
+    low: int
+    high: int
+    multiplies: int
+    shifts: int
+
+    @property
+    def padded(self) -> bool:
+        """Whether any tap lies outside the row."""
+        reach = (self.out_width - 1) * self.stride_width - self.pad_left + (self.kernel_width - 1) * self.dilation_width
+        return self.pad_left > 0 or reach >= self.in_width
+
+    @property
+    def macs(self) -> int:
+        """Multiplications of one row."""
+        inner = 1 if self.multiplies else self.in_channels
+        return self.out_width * self.out_channels * self.kernel_height * self.kernel_width * inner
+
+
+@dataclass(slots=True, eq=False)
+class Layer:
+    """One operator of the row program.
+
+    Attributes:
+        kind: conv, depthwise, average_pool, max_pool, add, sub, mul, table, softmax, copy, input.
+        edges: what it reads; `out`: what it writes, `rows` rows of it a window.
+        shape: ConvShape, or the fields of the kernel's C struct.
+        weights, channels, table: constants of the kernel.
+        accumulate: rows are summed one by one and make one output row together.
+    """
+
+    name: str
+    kind: str
+    edges: list[Edge]
+    out: Ring
+    shape: Any = None
+    weights: NDArray[np.int8] | None = None
+    channels: Channels | None = None
+    table: NDArray[Any] | None = None
+    parts: list[Any] = field(default_factory=list[Any])
+    accumulate: int = 0
+    scratch: int = 0
+    scratch_offset: int = 0
+
+    @property
+    def macs(self) -> int:
+        """Multiplications of one output row."""
+        return self.shape.macs if isinstance(self.shape, ConvShape) else 0
+
+
+@dataclass(slots=True, eq=False)
+class Program:
+    """Layers in running order.
+
+    `stride` is 0 for a whole window, else the hops between outputs of the streaming form; `has_state`: exported as a stream.
+    """
+
+    name: str
+    layers: list[Layer]
+    input: Ring
+    output: Ring
+    stride: int = 0
+    arena_bytes: int = 0
+    ticks: int = 0
+    first: int = 0
+    has_state: bool = False
+
+    @property
+    def rings(self) -> list[Ring]:
+        """All rings, the input's first."""
+        return [layer.out for layer in self.layers]
+
+    @property
+    def macs(self) -> int:
+        """Multiplications of one whole window."""
+        return sum(layer.macs * layer.out.rows for layer in self.layers)
+
+
+def align(value: int, to: int) -> int:
+    """The next multiple of `to`."""
+    return math.ceil(value / to) * to

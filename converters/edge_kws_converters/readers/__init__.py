@@ -1,0 +1,1 @@
+"""Readers: model files into `graph.Graph`."""

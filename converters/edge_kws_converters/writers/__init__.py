@@ -1,0 +1,1 @@
+"""Writers: row programs and models into files."""

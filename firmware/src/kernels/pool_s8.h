@@ -1,0 +1,86 @@
+/* AVERAGE_POOL_2D, MEAN and MAX_POOL_2D over rows and width, portable. */
+#ifndef EKWS_POOL_S8_H
+#define EKWS_POOL_S8_H
+
+#include "requantize.h"
+
+/* How a sum becomes an output; each is exactly one of TFLite's reference roundings. */
+#define EKWS_MEAN_NEAREST 0 /* (sum +- count / 2) / count */
+#define EKWS_MEAN_SCALE 1   /* the zero point off, scaled, then as NEAREST */
+#define EKWS_MEAN_DIVIDED 2 /* the zero point off, scaled by a multiplier that holds the division */
+
+typedef struct {
+  int32_t in_width, out_width, channels;
+  int32_t kernel_height, kernel_width, stride_width, pad_left;
+  int32_t in_zero, out_zero, low, high;
+  int32_t mode, multiplier, shift; /* SCALE, DIVIDED: Q31 and right shift */
+} ekws_pool_shape_t;
+
+EKWS_KERNEL int32_t ekws_nearest(int32_t sum, int32_t count) { return sum > 0 ? (sum + count / 2) / count : (sum - count / 2) / count; }
+
+EKWS_KERNEL int8_t ekws_mean_s8(ekws_pool_shape_t s, int32_t sum, int32_t count) {
+  int32_t mean;
+  if (s.mode == EKWS_MEAN_NEAREST) {
+    mean = ekws_nearest(sum, count);
+  } else if (s.mode == EKWS_MEAN_SCALE) {
+    mean = ekws_nearest(ekws_scale(sum - count * s.in_zero, s.multiplier, s.shift, EKWS_SHIFT_ANY), count) + s.out_zero;
+  } else {
+    mean = ekws_scale(sum - count * s.in_zero, s.multiplier, s.shift, EKWS_SHIFT_ANY) + s.out_zero;
+  }
+  return (int8_t)ekws_clamp(mean, s.low, s.high);
+}
+
+EKWS_KERNEL void ekws_average_pool_s8(ekws_pool_shape_t s, const int8_t *const *rows, int8_t *out) {
+  for (int32_t x = 0; x < s.out_width; x++) {
+    const int32_t start = x * s.stride_width - s.pad_left;
+    const int32_t from = start < 0 ? 0 : start;
+    const int32_t to = start + s.kernel_width < s.in_width ? start + s.kernel_width : s.in_width;
+    for (int32_t c = 0; c < s.channels; c++) {
+      int32_t sum = 0;
+      for (int32_t ky = 0; ky < s.kernel_height; ky++) {
+        for (int32_t i = from; i < to; i++) {
+          sum += rows[ky][i * s.channels + c];
+        }
+      }
+      *out++ = ekws_mean_s8(s, sum, (to - from) * s.kernel_height);
+    }
+  }
+}
+
+/* The same over the full width and all rows, a row at a time: sums (channels). */
+EKWS_KERNEL void ekws_sum_row_s8(ekws_pool_shape_t s, const int8_t *row, int32_t *sums) {
+  for (int32_t c = 0; c < s.channels; c++) {
+    int32_t sum = sums[c];
+#pragma GCC unroll 8
+    for (int32_t x = 0; x < s.in_width; x++) {
+      sum += row[x * s.channels + c];
+    }
+    sums[c] = sum;
+  }
+}
+
+EKWS_KERNEL void ekws_sum_finish_s8(ekws_pool_shape_t s, const int32_t *sums, int32_t rows, int8_t *out) {
+  for (int32_t c = 0; c < s.channels; c++) {
+    out[c] = ekws_mean_s8(s, sums[c], rows * s.in_width);
+  }
+}
+
+EKWS_KERNEL void ekws_max_pool_s8(ekws_pool_shape_t s, const int8_t *const *rows, int8_t *out) {
+  for (int32_t x = 0; x < s.out_width; x++) {
+    const int32_t start = x * s.stride_width - s.pad_left;
+    const int32_t from = start < 0 ? 0 : start;
+    const int32_t to = start + s.kernel_width < s.in_width ? start + s.kernel_width : s.in_width;
+    for (int32_t c = 0; c < s.channels; c++) {
+      int32_t most = s.low;
+      for (int32_t ky = 0; ky < s.kernel_height; ky++) {
+        for (int32_t i = from; i < to; i++) {
+          const int32_t q = rows[ky][i * s.channels + c];
+          most = q > most ? q : most;
+        }
+      }
+      *out++ = (int8_t)(most < s.high ? most : s.high);
+    }
+  }
+}
+
+#endif
