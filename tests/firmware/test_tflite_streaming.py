@@ -1,6 +1,5 @@
 """`--to tflite-streaming`: the incremental model gives the bytes of whole windows in LiteRT and TFLM, and compiles to C again."""
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +63,7 @@ def test_shipped_packs_in_litert_and_compiled_again(name: str, phases: bool, tmp
 
 @pytest.mark.parametrize("name", sorted(shipped_packs()))
 def test_shipped_packs_in_tflm(name: str) -> None:
-    pytest.importorskip("tflite_micro", reason="tflite-micro is not installed: it has wheels for x86_64 only")
-    runtime: Any = importlib.import_module("tflite_micro.runtime")
+    runtime: Any = pytest.importorskip("tflite_micro", reason="tflite-micro is not installed: it has wheels for x86_64 only").runtime
     pack = Pack.load(name)
     stride = pack.inference_stride_hops
     streaming = write_tflite_streaming(pack.model, stride)
