@@ -44,13 +44,13 @@ def high_product(a: int, b: int) -> int:
 
 
 def shift_right(x: int, n: int) -> int:
-    """x / 2^n, halves away from zero."""
+    """X / 2^n, halves away from zero."""
     mask = (1 << n) - 1
     return (x >> n) + int((x & mask) > (mask >> 1) + (x < 0))
 
 
 def scale(x: int, factor: Multiplier) -> int:
-    """x times a factor, both roundings."""
+    """X times a factor, both roundings."""
     left = max(-factor.shift, 0)
     return shift_right(high_product(_wrap(x << left), factor.mantissa), max(factor.shift, 0))
 
@@ -152,10 +152,10 @@ def _one_minus_over_one_plus(x: int) -> int:
     return _shift_left(estimate - (1 << 29), 2)
 
 
-def rescale_table(scale_in: float, zero_in: int, scale_out: float, zero_out: int, low: int = -128, high: int = 127) -> NDArray[np.int16]:
-    """QUANTIZE of every int8 to another scale and zero point."""
-    factor = quantize_multiplier(scale_in / scale_out)
-    return np.array([min(max(scale(q - zero_in, factor) + zero_out, low), high) for q in range(-128, 128)], np.int16)
+def rescale_table(factor: float, zero_in: int, zero_out: int, low: int = -128, high: int = 127) -> NDArray[np.int16]:
+    """Every int8 times a real factor, to another zero point."""
+    multiplier = quantize_multiplier(factor)
+    return np.array([min(max(scale(q - zero_in, multiplier) + zero_out, low), high) for q in range(-128, 128)], np.int16)
 
 
 def hard_swish_table(scale_in: float, zero_in: int, scale_out: float, zero_out: int) -> NDArray[np.int16]:

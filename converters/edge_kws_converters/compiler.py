@@ -30,7 +30,13 @@ def make_program(model: bytes, *, name: str = "model", stride: int | None = None
 
 
 def compile_model(
-    model: bytes, *, name: str = "model", core: str = "host", stride: int | None = None, frontend_digest: str = "", c_name: str | None = None
+    model: bytes,
+    *,
+    name: str = "model",
+    core: str = "host",
+    stride: int | None = None,
+    frontend_digest: str = "",
+    c_name: str | None = None,
 ) -> CModel:
     """C of a model for a core (a key of kernels.CORES); arguments as `make_program` and `write_c`. Raises ConversionError."""
     return write_c(make_program(model, name=name, stride=stride), core, name=c_name, frontend_digest=frontend_digest)

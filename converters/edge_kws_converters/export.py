@@ -7,6 +7,8 @@ from pathlib import Path
 from edge_kws.errors import ConversionError
 from edge_kws_converters.compiler import read_model
 from edge_kws_converters.golden import golden_rows
+from edge_kws_converters.graph import Graph
+from edge_kws_converters.kernels import check_core
 from edge_kws_converters.passes.lower import lower
 from edge_kws_converters.passes.streamify import streamify
 from edge_kws_converters.reference import Reference
@@ -31,6 +33,20 @@ def export_c(source: ModelSource, folder: Path, core: str, *, stride: int | None
     Raises:
         ConversionError: a model that cannot be compiled; of a pack, one that cannot be streamed unless `stride` is 0.
     """
+    model, graph = _compile(source, core, stride, name)
+    windows = source.pack.golden.windows if source.pack else None
+    golden = golden_rows(model.program, Reference(source.model, graph), windows)
+    write_files(folder, {"model.c": model.source, "model.h": model.header, "self_test.c": write_self_test(model, golden)})
+    return model
+
+
+def plan_c(source: ModelSource, core: str, *, stride: int | None = None) -> CModel:
+    """The C of a model without golden vectors, not written; arguments and errors as `export_c`."""
+    return _compile(source, core, stride, None)[0]
+
+
+def _compile(source: ModelSource, core: str, stride: int | None, name: str | None) -> tuple[CModel, Graph]:
+    check_core(core)
     pack = source.pack
     if stride is None:
         stride = pack.inference_stride_hops if pack else 0
@@ -38,10 +54,7 @@ def export_c(source: ModelSource, folder: Path, core: str, *, stride: int | None
     program = lower(graph)
     if stride and not program.stride:
         streamify(program, stride)
-    model = write_c(program, core, name=name or source.name, frontend_digest=pack.frontend.digest() if pack else "")
-    golden = golden_rows(program, Reference(source.model, graph), pack.golden.windows if pack else None)
-    write_files(folder, {"model.c": model.source, "model.h": model.header, "self_test.c": write_self_test(model, golden)})
-    return model
+    return write_c(program, core, name=name or source.name, frontend_digest=pack.frontend.digest() if pack else ""), graph
 
 
 def export_c_array(source: ModelSource, folder: Path, *, name: str | None = None) -> list[str]:

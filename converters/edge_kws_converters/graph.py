@@ -51,8 +51,10 @@ class Tensor:
     def rows(self) -> tuple[int, int, int]:
         """(rows, width, channels): NHWC without the batch; a flat tensor is one row of one pixel, (1, T, n) is T rows."""
         shape = self.shape
-        if len(shape) > 1 and shape[0] != 1 or len(shape) > 4:
-            raise ConversionError(f"tensor {self.index} ({self.name}): expected batch 1 and at most 4 dimensions, found {shape}; export it so")
+        if (len(shape) > 1 and shape[0] != 1) or len(shape) > 4:
+            raise ConversionError(
+                f"tensor {self.index} ({self.name}): expected batch 1 and at most 4 dimensions, found {shape}; export it so"
+            )
         tail = shape[1:] if len(shape) > 1 else shape
         if len(tail) == 3:
             return tail[0], tail[1], tail[2]
@@ -97,7 +99,8 @@ class Graph:
 
     def where(self, node: Node) -> str:
         """How errors name a node: operator, index, and the tensor it makes."""
-        name = self.tensors[node.outputs[0]].name if node.outputs else "no output"
+        made = self.tensors[node.outputs[0]] if node.outputs else None
+        name = (made.name or f"tensor {made.index}") if made else "no output"
         return f"operator {node.index} {node.op.upper()} ({name if len(name) <= 60 else f'...{name[-57:]}'})"
 
     def refuse(self, node: Node, expected: str, found: str, step: str = "export the model without it") -> ConversionError:

@@ -28,9 +28,13 @@ KERNELS: tuple[Kernel, ...] = (*kernels_mve.KERNELS, *kernels_dsp.KERNELS, *kern
 """Every kernel; of several that support a shape, the core's preferred variant is taken, then the first."""
 
 
-def choose(op: str, shape: ConvShape, channels: Channels, core: str) -> Kernel:
-    """The kernel for a layer. Raises ConversionError for an unknown core."""
+def check_core(core: str) -> None:
+    """Raises ConversionError for an unknown core."""
     if core not in CORES:
         raise ConversionError(f"core: expected one of {', '.join(CORES)}, found {core}; choose the nearest")
+
+
+def choose(op: str, shape: ConvShape, channels: Channels, core: str) -> Kernel:
+    """The kernel for a layer on a known core."""
     candidates = [kernel for kernel in KERNELS if kernel.op == op and kernel.supports(shape, channels)]
     return min((k for k in candidates if k.variant in CORES[core]), key=lambda kernel: CORES[core].index(kernel.variant))

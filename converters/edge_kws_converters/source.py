@@ -32,7 +32,9 @@ def open_model(model: str) -> ModelSource:
             data = file.read(MAX_PACK_BYTES + 1)
     except OSError as error:
         names = ", ".join(shipped_packs()) or "none"
-        raise ConversionError(f"{model}: expected a .tflite file or a shipped pack ({names}), found: {error.strerror}; check the path") from None
+        raise ConversionError(
+            f"{model}: expected a .tflite file or a shipped pack ({names}), found: {error.strerror}; check the path"
+        ) from None
     if len(data) > MAX_PACK_BYTES:
         raise ConversionError(f"{model}: expected at most {MAX_PACK_BYTES} bytes, found more; this is no model for a microcontroller")
     stored, is_pack = _strip_zip(data)

@@ -20,7 +20,9 @@ def convert(
     model: Annotated[str, typer.Argument(help="A shipped pack, a pack file, or an int8 .tflite.", metavar="MODEL")],
     to: Annotated[Target, typer.Option("--to", help="c: compiled, streaming where a pack asks for it. c-array: the flatbuffer, for TFLM.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the files.", metavar="DIR")],
-    core: Annotated[str, typer.Option("--core", help="Core to compile for, such as cortex-m4, cortex-m0plus, cortex-m55, rv32, host.")] = "host",
+    core: Annotated[
+        str, typer.Option("--core", help="Core to compile for: cortex-m4, cortex-m0plus, cortex-m55, rv32, host, ...")
+    ] = "host",
     stride: Annotated[
         int | None, typer.Option("--stride", help="Hops between outputs of the streaming form; 0: the whole window at once.", min=0)
     ] = None,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tests.golden.tiny_model import schema
 
 _INT8, _INT32 = schema.TensorType.INT8, schema.TensorType.INT32
+_FIRST_VERSION = [getattr(schema.BuiltinOperator, name) for name in ("RESHAPE", "HARD_SWISH", "RELU_N1_TO_1")]
 ACTIVATIONS = {"none": 0, "relu": 1, "relu_n1_to_1": 2, "relu6": 3}
 
 
@@ -24,7 +25,13 @@ class OperatorModel:
     buffers: list[Any] = field(default_factory=lambda: [schema.BufferT()])
 
     def tensor(
-        self, shape: Sequence[int], scale: Any = None, zero: int = 0, data: NDArray[Any] | None = None, axis: int = 0, name: str | None = None
+        self,
+        shape: Sequence[int],
+        scale: Any = None,
+        zero: int = 0,
+        data: NDArray[Any] | None = None,
+        axis: int = 0,
+        name: str | None = None,
     ) -> int:
         """An int8 tensor, or a constant of the data's type."""
         tensor = schema.TensorT()
@@ -71,7 +78,8 @@ class OperatorModel:
         model.operatorCodes = []
         for code in self.codes:
             entry = schema.OperatorCodeT()
-            entry.builtinCode, entry.deprecatedBuiltinCode, entry.version = code, min(code, 127), 2
+            version = 1 if code in _FIRST_VERSION else 2
+            entry.builtinCode, entry.deprecatedBuiltinCode, entry.version = code, min(code, 127), version
             model.operatorCodes.append(entry)
         builder = flatbuffers.Builder(4096)
         builder.Finish(model.Pack(builder), b"TFL3")

@@ -90,7 +90,9 @@ class Lowering:
         zero = view.quantization.zero_point
         self.pad_with(node, view.ring, zero)
         size = view.width * view.channels
-        self.layers.append(Layer("pad", "copy", [self.edge(node, view, rows)], out, parts=[(0, 0, 1, size, left * view.channels, 0)], shape=zero))
+        self.layers.append(
+            Layer("pad", "copy", [self.edge(node, view, rows)], out, parts=[(0, 0, 1, size, left * view.channels, 0)], shape=zero)
+        )
         return View(out, rows, width, view.channels, view.quantization)
 
 
@@ -107,7 +109,9 @@ def lower(graph: Graph) -> Program:
     from edge_kws_converters.passes.lower_views import VIEWS
 
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
-        raise ConversionError(f"{graph.name}: expected 1 input and 1 output, found {len(graph.inputs)} and {len(graph.outputs)}; export it so")
+        raise ConversionError(
+            f"{graph.name}: expected 1 input and 1 output, found {len(graph.inputs)} and {len(graph.outputs)}; export it so"
+        )
     lowering = Lowering(graph)
     entry = _input(lowering, graph)
     for node in graph.nodes:
@@ -131,7 +135,11 @@ def _input(lowering: Lowering, graph: Graph) -> Ring:
     """The input's ring. A reshape of the input only changes what its rows are."""
     tensor: Tensor = graph.tensors[graph.inputs[0]]
     users = [node for node in graph.nodes if tensor.index in node.inputs]
-    while len(users) == 1 and users[0].op in ("reshape", "expand_dims", "squeeze") and graph.tensors[users[0].outputs[0]].elements == tensor.elements:
+    while (
+        len(users) == 1
+        and users[0].op in ("reshape", "expand_dims", "squeeze")
+        and graph.tensors[users[0].outputs[0]].elements == tensor.elements
+    ):
         tensor = graph.tensors[users[0].outputs[0]]
         graph.nodes.remove(users[0])
         users = [node for node in graph.nodes if tensor.index in node.inputs]
@@ -140,7 +148,9 @@ def _input(lowering: Lowering, graph: Graph) -> Ring:
         tensor = graph.tensors[users[0].outputs[0]]
         graph.nodes.remove(users[0])
     if tensor.dtype != "int8" or tensor.quantization is None or not tensor.elements:
-        raise ConversionError(f"{graph.name}: input {tensor.name}: expected int8, found {tensor.dtype} {tensor.shape}; quantise to full int8")
+        raise ConversionError(
+            f"{graph.name}: input {tensor.name}: expected int8, found {tensor.dtype} {tensor.shape}; quantise to full int8"
+        )
     rows, width, channels = tensor.rows
     if rows > _MAX_ROWS or width * channels > _MAX_ROW_BYTES:
         raise ConversionError(f"{graph.name}: input: expected at most {_MAX_ROWS} rows of {_MAX_ROW_BYTES} bytes, found {tensor.shape}")

@@ -15,6 +15,8 @@ from edge_kws_converters.passes.lower_pools import average_pool, max_pool, mean
 from edge_kws_converters.program import Channels, ConvShape, Edge, Layer
 
 _PROVEN = 2**30
+SHIFT_ONCE = 2
+"""EKWS_SHIFT_ONCE of kernel.h: LiteRT rounds FULLY_CONNECTED once, everything else twice."""
 
 
 def clamp_of(node: Node, quantization: Quantization) -> tuple[int, int]:
@@ -95,9 +97,9 @@ def _convolution(lowering: Lowering, node: Node, *, depthwise: bool) -> None:
     view = lowering.view(node, node.inputs[0], padded=True)
     top, bottom, left, right = view.pad
     if depthwise:
-        (batch, kh, kw, n), fits = weights.shape, weights.shape[3] % view.channels == 0 and weights.shape[0] == 1
+        (_, kh, kw, n), fits = weights.shape, weights.shape[3] % view.channels == 0 and weights.shape[0] == 1
     else:
-        (n, kh, kw, batch), fits = weights.shape, weights.shape[3] == view.channels
+        (n, kh, kw, _), fits = weights.shape, weights.shape[3] == view.channels
     if not fits:
         raise graph.refuse(node, f"weights for {view.channels} channels", f"{weights.shape}", "grouped convolutions are not supported")
     (sh, sw), (dh, dw) = window.stride, window.dilation
@@ -124,7 +126,14 @@ def _convolution(lowering: Lowering, node: Node, *, depthwise: bool) -> None:
 
 
 def _shape(
-    graph: Graph, node: Node, view: View, out: tuple[int, int], kernel: tuple[int, int], steps: tuple[int, int, int], multiplies: int, shifts: int
+    graph: Graph,
+    node: Node,
+    view: View,
+    out: tuple[int, int],
+    kernel: tuple[int, int],
+    steps: tuple[int, int, int],
+    multiplies: int,
+    shifts: int,
 ) -> ConvShape:
     quantization = quantization_of(graph, node, node.outputs[0])
     low, high = clamp_of(node, quantization)
@@ -151,8 +160,8 @@ def _dense(lowering: Lowering, node: Node) -> None:
         step = "flatten before it"
         raise graph.refuse(node, f"{inner} inputs and {n} outputs", f"{view.rows} x {view.width} x {view.channels}", step)
     shaped = weights.reshape(n, view.rows, view.width, view.channels)
-    channels, shifts = _channels(graph, node, view, shaped, 0, dense=True)
-    shape = _shape(graph, node, view, (1, n), (view.rows, view.width), (1, 1, 0), 0, shifts)
+    channels, _ = _channels(graph, node, view, shaped, 0, dense=True)
+    shape = _shape(graph, node, view, (1, n), (view.rows, view.width), (1, 1, 0), 0, SHIFT_ONCE)
     edge = lowering.edge(node, view, 1, view.rows, 1, view.ring.rows if lowering.has_history else 1)
     lowering.add(node, Layer(graph.where(node), "conv", [edge], lowering.ring(node, 1, 1, n), shape, shaped, channels))
 
@@ -173,7 +182,7 @@ def _elementwise(lowering: Lowering, node: Node) -> None:
             found = (view.rows, view.width, view.channels)
         else:
             found, table = graph.quantized(node, tensor).rows, constant
-            if found[0] != 1 or position == 0 and node.op == "sub" or table.size > 65_536:
+            if found[0] != 1 or (position == 0 and node.op == "sub") or table.size > 65_536:
                 raise graph.refuse(node, "a constant second operand of one row", f"{constant.shape}")
         if found[0] not in (1, rows) or found[1] not in (1, width) or found[2] not in (1, channels):
             raise graph.refuse(node, f"operands that fit {(rows, width, channels)}", f"{found}")
@@ -204,7 +213,7 @@ def _elementwise_shape(
             raise graph.refuse(node, "an output scale not 2^20 times finer than its inputs", f"{result.scale}", "quantise again")
     values = (*out, *sizes[0], *sizes[1], a.zero_point, b.zero_point, result.zero_point, low, high)
     names = ("width", "channels", "a_width", "a_channels", "b_width", "b_channels", "a_zero", "b_zero", "out_zero", "low", "high")
-    shape = dict(zip(names, values, strict=True))
+    shape: dict[str, int] = dict(zip(names, values, strict=True))
     for prefix, factor in zip(("a_", "b_", ""), factors, strict=True):
         shape |= {f"{prefix}multiplier": factor.mantissa, f"{prefix}shift": factor.shift}
     return shape
@@ -230,12 +239,15 @@ def _table_of(graph: Graph, node: Node, source: Quantization, result: Quantizati
     if node.op in ("relu", "relu6", "relu_n1_to_1"):
         node.activation = node.op
     low, high = clamp_of(node, result)
-    if node.op == "leaky_relu":
-        negative = arithmetic.rescale_table(scale_in * node.options["alpha"], zero_in, scale_out, zero_out)
-        return np.where(np.arange(-128, 128) < zero_in, negative, arithmetic.rescale_table(scale_in, zero_in, scale_out, zero_out))
     if node.op == "hard_swish":
         return arithmetic.hard_swish_table(scale_in, zero_in, scale_out, zero_out)
-    return arithmetic.rescale_table(scale_in, zero_in, scale_out, zero_out, low, high)
+    # QUANTIZE divides scales in double precision, the activations in single.
+    factor = scale_in / scale_out if node.op == "quantize" else float(source.scale / result.scale)
+    table = arithmetic.rescale_table(factor, zero_in, zero_out, low, high)
+    if node.op == "leaky_relu":
+        alpha = float(source.scale * np.float32(node.options["alpha"]) / result.scale)
+        return np.where(np.arange(-128, 128) < zero_in, arithmetic.rescale_table(alpha, zero_in, zero_out), table)
+    return table
 
 
 def _softmax(lowering: Lowering, node: Node) -> None:
@@ -267,7 +279,7 @@ def _concatenation(lowering: Lowering, node: Node) -> None:
         view = lowering.view(node, source)
         if (view.quantization.scale, view.quantization.zero_point) != (result.scale, result.zero_point):
             raise graph.refuse(node, "inputs quantised as the output", f"{graph.tensors[source].name} is not", "quantise again")
-        if axis == 0 or axis == 1 and len(tensor.shape) > 2 or view.rows != rows:
+        if axis == 0 or (axis == 1 and len(tensor.shape) > 2) or view.rows != rows:
             raise graph.refuse(node, "inputs joined along width or channels", f"axis {axis} of {tensor.shape}")
         edges.append(lowering.edge(node, view, rows))
         if view.width == width and channels != view.channels:

@@ -5,7 +5,7 @@ from edge_kws_converters.graph import Node, Quantization
 from edge_kws_converters.passes.lower import Lowering, View
 from edge_kws_converters.program import Edge, Layer
 
-NEAREST, TRUNCATE, SCALE, DIVIDED = range(4)
+NEAREST, SCALE, DIVIDED = range(3)
 """The modes of pool_s8.h."""
 
 
@@ -28,7 +28,9 @@ def _pool(lowering: Lowering, node: Node, kind: str) -> None:
     view = lowering.view(node, node.inputs[0])
     result = quantization_of(graph, node, node.outputs[0])
     if (view.quantization.scale, view.quantization.zero_point) != (result.scale, result.zero_point):
-        raise graph.refuse(node, "an output quantised as the input", f"scales {view.quantization.scale} and {result.scale}", "quantise again")
+        raise graph.refuse(
+            node, "an output quantised as the input", f"scales {view.quantization.scale} and {result.scale}", "quantise again"
+        )
     rows, width = output_size(view.rows, kh, sh, 1, window.same), output_size(view.width, kw, sw, 1, window.same)
     if rows < 1 or width < 1 or 0 in (kh, kw):
         raise graph.refuse(node, f"an input of at least {kh} x {kw}", f"{view.rows} x {view.width}")
@@ -62,7 +64,7 @@ def _add(lowering: Lowering, node: Node, kind: str, edge: Edge, out: tuple[int, 
 
 
 def mean(lowering: Lowering, node: Node) -> None:
-    """MEAN over rows, width or both; TFLite has three roundings for it."""
+    """MEAN over rows, width or both; TFLite has two roundings for it."""
     from edge_kws_converters.passes.lower_layers import quantization_of
 
     graph = lowering.graph
@@ -70,7 +72,7 @@ def mean(lowering: Lowering, node: Node) -> None:
     result = quantization_of(graph, node, node.outputs[0])
     view = lowering.view(node, node.inputs[0])
     axes = sorted(int(a) % len(source.shape) for a in graph.constant(node, 1).reshape(-1))
-    if not axes or any(axis not in (1, 2) for axis in axes) or len(source.shape) < 3 or axes == [2] and len(source.shape) == 3:
+    if not axes or any(axis not in (1, 2) for axis in axes) or len(source.shape) < 3 or (axes == [2] and len(source.shape) == 3):
         raise graph.refuse(node, "a mean over rows, width or both", f"axes {axes} of {source.shape}")
     kh, kw = view.rows if 1 in axes else 1, view.width if 2 in axes else 1
     rows, width = view.rows // kh, view.width // kw
@@ -88,8 +90,6 @@ def mean(lowering: Lowering, node: Node) -> None:
 
 
 def _rounding(source: Quantization, result: Quantization, count: int, both: bool) -> dict[str, int]:
-    if not both and (source.scale, source.zero_point) == (result.scale, result.zero_point):
-        return {"mode": TRUNCATE}
     factor = quantize_multiplier(float(source.scale) / float(result.scale))
     fields = {"mode": SCALE, "multiplier": factor.mantissa, "shift": factor.shift, "out_zero": result.zero_point}
     if both:

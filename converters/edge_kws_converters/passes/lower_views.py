@@ -58,7 +58,10 @@ def _bounds(lowering: Lowering, node: Node, size: tuple[int, ...]) -> list[tuple
     if node.op == "slice":
         return [(b, n if e < 0 else b + e) for b, e, n in zip(begin, second, size, strict=True)]
     options = node.options
-    if any(options[mask] for mask in ("ellipsis_mask", "new_axis_mask", "shrink_axis_mask", "offset")) or (graph.constant(node, 3) != 1).any():
+    if (
+        any(options[mask] for mask in ("ellipsis_mask", "new_axis_mask", "shrink_axis_mask", "offset"))
+        or (graph.constant(node, 3) != 1).any()
+    ):
         raise graph.refuse(node, "a plain slice of unit strides", f"{options}, strides {graph.constant(node, 3).tolist()}")
     bounds: list[tuple[int, int]] = []
     for axis, n in enumerate(size):

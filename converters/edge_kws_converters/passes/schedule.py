@@ -108,7 +108,7 @@ def schedule(program: Program) -> Schedule:
             if simulation.step(layer) and layer.out is program.output:
                 outputs += 1
                 found.first = found.first or found.ticks
-        if not program.stride and outputs == wanted or program.stride and found.first and found.ticks >= found.first + limit:
+        if (not program.stride and outputs == wanted) or (program.stride and found.first and found.ticks >= found.first + limit):
             break
         if len(found.events) > _MAX_EVENTS or found.ticks > _MAX_EVENTS:
             raise ConversionError(f"{program.name}: expected an output within {_MAX_EVENTS} steps, found none; use a smaller window")

@@ -26,7 +26,9 @@ def streamify(program: Program, stride: int) -> Program:
     if program.stride:
         raise ConversionError(f"{program.name}: expected a whole-window model, found one that keeps its own state; convert it as it is")
     if program.output.rows != 1:
-        raise ConversionError(f"{program.name}: streaming: expected one output row a window, found {program.output.rows}; reduce time first")
+        raise ConversionError(
+            f"{program.name}: streaming: expected one output row a window, found {program.output.rows}; reduce time first"
+        )
     for layer in program.layers:
         _rewrite(layer, stride)
     program.stride = stride
@@ -67,4 +69,4 @@ def _regrid(edge: Edge, grid: int, out_grid: int) -> None:
 
 
 def _refusal(layer: Layer, reason: str) -> ConversionError:
-    return ConversionError(f"{layer.name}: cannot be streamed exactly, because {reason}; convert the whole window instead (no --stride)")
+    return ConversionError(f"{layer.name}: cannot be streamed exactly, because {reason}; convert the whole window instead (--stride 0)")

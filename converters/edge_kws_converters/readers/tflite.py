@@ -48,7 +48,7 @@ def _read(model: bytes, name: str) -> Graph:
     graph = _subgraph(subgraphs[0], codes, buffers, name)
     for node in graph.nodes:
         if node.op == "call_once":
-            index = node.options["subgraph"]
+            index: int = node.options["subgraph"]
             if not 0 < index < len(subgraphs):
                 raise graph.refuse(node, f"an initialisation subgraph 1..{len(subgraphs) - 1}", str(index))
             graph.variables |= _initial_values(_subgraph(subgraphs[index], codes, buffers, name))
@@ -127,7 +127,7 @@ def _quantization(index: int, name: str, shape: tuple[int, ...], table: Table | 
         return None
     axis = table.integer(6, "<i")
     channels = shape[axis] if 0 <= axis < len(shape) else None
-    if len(scales) > 1 and len(scales) != channels or len(zeros) not in (0, len(scales)):
+    if (len(scales) > 1 and len(scales) != channels) or len(zeros) not in (0, len(scales)):
         raise ConversionError(f"tensor {index} ({name[:80]}): expected {channels} scales, found {len(scales)} and {len(zeros)} zero points")
     if not (np.isfinite(scales).all() and (scales >= 0).all()):
         raise ConversionError(f"tensor {index} ({name[:80]}): expected finite scales >= 0, found others; quantise the model again")

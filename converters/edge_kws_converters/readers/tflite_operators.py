@@ -17,26 +17,26 @@ class _Options:
     def __init__(self, table: Table | None, index: int) -> None:
         self._table, self._index = table, index
 
-    def int(self, field: int, default: int = 0) -> int:
+    def integer(self, field: int, default: int = 0) -> int:
         return default if self._table is None else self._table.integer(field, "<i", default)
 
-    def byte(self, field: int) -> int:
+    def small(self, field: int) -> int:
         return 0 if self._table is None else self._table.integer(field, "<b")
 
-    def float(self, field: int) -> float:
+    def real(self, field: int) -> float:
         return 0.0 if self._table is None else struct.unpack("<f", struct.pack("<I", self._table.integer(field)))[0]
 
     def text(self, field: int) -> str:
         return "" if self._table is None else self._table.payload(field, limit=1024).decode("utf-8", "replace")
 
     def activation(self, field: int) -> Activation:
-        code = self.byte(field)
+        code = self.small(field)
         if code not in _ACTIVATIONS:
             raise ConversionError(f"operator {self._index}: expected a fused activation 0..3, found {code}; export the model without it")
         return _ACTIVATIONS[code]
 
     def window(self, kernel: tuple[int, int], dilation: tuple[int, int] = (1, 1)) -> Window:
-        window = Window(kernel, (self.int(2), self.int(1)), dilation, same=self.byte(0) == 0)
+        window = Window(kernel, (self.integer(2), self.integer(1)), dilation, same=self.small(0) == 0)
         sizes = (*window.kernel, *window.stride, *window.dilation)
         if any(not 0 <= size <= 4096 for size in sizes) or 0 in (*window.stride, *window.dilation):
             raise ConversionError(f"operator {self._index}: expected kernel, strides and dilations 1..4096, found {sizes}")
@@ -47,17 +47,17 @@ _Reader = Callable[[Node, _Options], None]
 
 
 def _conv(node: Node, options: _Options) -> None:
-    node.window = options.window((0, 0), (options.int(5, 1), options.int(4, 1)))
+    node.window = options.window((0, 0), (options.integer(5, 1), options.integer(4, 1)))
     node.activation = options.activation(3)
 
 
 def _depthwise(node: Node, options: _Options) -> None:
-    node.window = options.window((0, 0), (options.int(6, 1), options.int(5, 1)))
+    node.window = options.window((0, 0), (options.integer(6, 1), options.integer(5, 1)))
     node.activation = options.activation(4)
 
 
 def _pool(node: Node, options: _Options) -> None:
-    node.window = options.window((options.int(4), options.int(3)))
+    node.window = options.window((options.integer(4), options.integer(3)))
     node.activation = options.activation(5)
 
 
@@ -66,7 +66,7 @@ def _fused(node: Node, options: _Options) -> None:
 
 
 def _concatenation(node: Node, options: _Options) -> None:
-    node.options["axis"] = options.int(0)
+    node.options["axis"] = options.integer(0)
     node.activation = options.activation(1)
 
 
@@ -83,7 +83,7 @@ def _with(**fields: Callable[[_Options], Any]) -> _Reader:
 
 def _strided_slice(node: Node, options: _Options) -> None:
     names = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask", "offset")
-    node.options.update({name: options.byte(i) if name == "offset" else options.int(i) for i, name in enumerate(names)})
+    node.options.update({name: options.small(i) if name == "offset" else options.integer(i) for i, name in enumerate(names)})
 
 
 OPERATORS: dict[int, tuple[str, _Reader]] = {
@@ -101,22 +101,22 @@ OPERATORS: dict[int, tuple[str, _Reader]] = {
     20: ("relu_n1_to_1", _plain),
     21: ("relu6", _plain),
     22: ("reshape", _plain),
-    25: ("softmax", _with(beta=lambda options: options.float(0))),
+    25: ("softmax", _with(beta=lambda options: options.real(0))),
     28: ("tanh", _plain),
     34: ("pad", _plain),
     39: ("transpose", _plain),
-    40: ("mean", _with(keep_dims=lambda options: options.byte(0) != 0)),
+    40: ("mean", _with(keep_dims=lambda options: options.small(0) != 0)),
     41: ("sub", _fused),
     43: ("squeeze", _plain),
     45: ("strided_slice", _strided_slice),
     49: ("split", _plain),
     65: ("slice", _plain),
     70: ("expand_dims", _plain),
-    98: ("leaky_relu", _with(alpha=lambda options: options.float(0))),
+    98: ("leaky_relu", _with(alpha=lambda options: options.real(0))),
     102: ("split_v", _plain),
     114: ("quantize", _plain),
     117: ("hard_swish", _plain),
-    129: ("call_once", _with(subgraph=lambda options: options.int(0))),
+    129: ("call_once", _with(subgraph=lambda options: options.integer(0))),
     142: ("var_handle", _with(name=lambda options: f"{options.text(0)}/{options.text(1)}")),
     143: ("read_variable", _plain),
     144: ("assign_variable", _plain),

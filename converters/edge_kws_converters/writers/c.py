@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from edge_kws_converters.kernels import choose
+from edge_kws_converters.kernels import check_core, choose
 from edge_kws_converters.passes.memory import Block, plan_memory
 from edge_kws_converters.passes.schedule import Schedule, schedule
 from edge_kws_converters.program import Layer, Program
@@ -19,7 +19,8 @@ _PREAMBLE = """#if defined(__GNUC__)
 """
 
 _RINGS = """/* Pointers to `taps` rows of a ring, `step` slots apart, from slot `at` on. */
-EKWS_NOINLINE void ekws_rows(const int8_t *ring, uint32_t pitch, uint32_t slots, uint32_t at, uint32_t step, uint32_t taps, const int8_t **rows) {
+EKWS_NOINLINE void ekws_rows(const int8_t *ring, uint32_t pitch, uint32_t slots, uint32_t at, uint32_t step, uint32_t taps,
+                             const int8_t **rows) {
   for (uint32_t i = 0; i < taps; i++) {
     rows[i] = ring + at * pitch;
     at += step;
@@ -60,6 +61,7 @@ def write_c(program: Program, core: str, *, name: str | None = None, frontend_di
     Raises:
         ConversionError: unknown core, or an output that is never computed.
     """
+    check_core(core)
     kernels = {id(layer): choose(layer.kind, layer.shape, layer.channels, core) for layer in program.layers if layer.channels is not None}
     for layer in program.layers:
         if id(layer) in kernels:

@@ -22,6 +22,8 @@
 /* Every right shift is at least 1, and the model compiler has proved that no accumulator reaches 2^30. */
 #define EKWS_SHIFT_RIGHT 1
 #define EKWS_SHIFT_ANY 0
+/* One rounding in place of two: what LiteRT's FULLY_CONNECTED does. */
+#define EKWS_SHIFT_ONCE 2
 
 typedef struct {
   const void *weights;       /* in the layout of the kernel */
@@ -35,7 +37,7 @@ typedef struct {
   int32_t kernel_height, kernel_width, stride_width, dilation_width, pad_left;
   int32_t in_zero, out_zero, low, high; /* zero points and clamp */
   int32_t multiplies;                   /* depthwise: output channels per input channel; else 0 */
-  int32_t shifts;                       /* EKWS_SHIFT_RIGHT or EKWS_SHIFT_ANY */
+  int32_t shifts;                       /* EKWS_SHIFT_RIGHT, _ANY or _ONCE */
 } ekws_conv_shape_t;
 
 #endif

@@ -5,10 +5,9 @@
 #include "requantize.h"
 
 /* How a sum becomes an output; each is exactly one of TFLite's reference roundings. */
-#define EKWS_MEAN_NEAREST 0  /* (sum +- count / 2) / count */
-#define EKWS_MEAN_TRUNCATE 1 /* sum / count */
-#define EKWS_MEAN_SCALE 2    /* the zero point off, scaled, then as NEAREST */
-#define EKWS_MEAN_DIVIDED 3  /* the zero point off, scaled by a multiplier that holds the division */
+#define EKWS_MEAN_NEAREST 0 /* (sum +- count / 2) / count */
+#define EKWS_MEAN_SCALE 1   /* the zero point off, scaled, then as NEAREST */
+#define EKWS_MEAN_DIVIDED 2 /* the zero point off, scaled by a multiplier that holds the division */
 
 typedef struct {
   int32_t in_width, out_width, channels;
@@ -23,8 +22,6 @@ EKWS_KERNEL int8_t ekws_mean_s8(ekws_pool_shape_t s, int32_t sum, int32_t count)
   int32_t mean;
   if (s.mode == EKWS_MEAN_NEAREST) {
     mean = ekws_nearest(sum, count);
-  } else if (s.mode == EKWS_MEAN_TRUNCATE) {
-    mean = sum / count;
   } else if (s.mode == EKWS_MEAN_SCALE) {
     mean = ekws_nearest(ekws_scale(sum - count * s.in_zero, s.multiplier, s.shift, EKWS_SHIFT_ANY), count) + s.out_zero;
   } else {

@@ -1,4 +1,4 @@
-/* TFLite's requantisation with double rounding: a Q31 product rounded to nearest, then a right shift rounded half away from zero. */
+/* TFLite's requantisation. Convolutions round twice: a Q31 product to nearest, then a right shift, halves away from zero. */
 #ifndef EKWS_REQUANTIZE_H
 #define EKWS_REQUANTIZE_H
 
@@ -35,6 +35,9 @@ EKWS_KERNEL int32_t ekws_shift_any(int32_t x, int32_t n) {
 EKWS_KERNEL int32_t ekws_scale(int32_t x, int32_t multiplier, int32_t shift, int32_t shifts) {
   if (shifts == EKWS_SHIFT_RIGHT) {
     return ekws_shift_right(ekws_small_high_product(x, multiplier), shift);
+  }
+  if (shifts == EKWS_SHIFT_ONCE) {
+    return (int32_t)(((int64_t)x * multiplier + ((int64_t)1 << (30 + shift))) >> (31 + shift));
   }
   const int32_t left = shift < 0 ? -shift : 0;
   return ekws_shift_any(ekws_high_product((int32_t)((uint32_t)x << left), multiplier), shift > 0 ? shift : 0);
