@@ -4,7 +4,7 @@
 
 #include "ekws.h"
 
-/* In place. In: (256, re im) pairs of real samples in base-4 digit-reversed order, to be scaled up by 2^shift on the way: they then
+/* In place; word aligned. In: (256, re im) pairs of real samples in base-4 digit-reversed order, to be scaled up by 2^shift on the way: they then
  * fit into int16. Out: bins 1 .. 255 of the 512-point transform, divided by 512; bin 0 is not computed (nothing hears DC).
  *
  * The rounding is part of the contract: every quotient and product is rounded to 16 bits exactly as in the microfrontend of

@@ -2,7 +2,7 @@
 #include "fft.h"
 #include "kernels/dsp.h"
 
-#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
+#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && !(defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1))
 
 #define POINTS (EKWS_FFT_SAMPLES / 2)
 #define ONE 32767 /* Q15 */

@@ -3,7 +3,7 @@
 #include "kernels/dsp.h"
 #include "window.h"
 
-#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
+#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && !(defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1))
 
 #define POINTS (EKWS_FFT_SAMPLES / 2)
 #define WEIGHT_BITS 12

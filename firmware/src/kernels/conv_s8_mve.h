@@ -9,20 +9,23 @@
 
 #if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
 
-/* 16 products of one, two or three pixels (acts moves on) with two channels; "vmladav" starts sums, "vmladava" goes on with them.
+/* 16 products of one pixel (acts moves on) with four channels, of two or three with two; "vmladav" starts sums, "vmladava" goes on with them.
  * Assembly, because GCC 12 otherwise loads everything first and spills it. */
-#define EKWS_CONV_MVE_2(sum, access, a, pitch, w, a0, a1)                                                                     \
+#define EKWS_CONV_MVE_1(sum, access, a, w, v, a0, a1, a2, a3)                                                                 \
   __asm__ volatile("vldrw.32 q0, [%[W]], #16\n\tvldrw.32 q2, [%[A]], #16\n\tvldrw.32 q1, [%[W]], #16\n\t"                     \
-                   sum ".s8 %[A0], q2, q0\n\t" sum ".s8 %[A1], q2, q1"                                                       \
-                   : [A0] access(a0), [A1] access(a1), [W] "+&r"(w), [A] "+&r"(a)                                             \
+                   sum ".s8 %[A0], q2, q0\n\t" sum ".s8 %[A1], q2, q1\n\t"                                                   \
+                   "vldrw.32 q0, [%[V]], #16\n\tvldrw.32 q1, [%[V]], #16\n\t"                                                \
+                   sum ".s8 %[A2], q2, q0\n\t" sum ".s8 %[A3], q2, q1"                                                       \
+                   : [A0] access(a0), [A1] access(a1), [A2] access(a2), [A3] access(a3), [W] "+r"(w), [V] "+r"(v),          \
+                     [A] "+r"(a)                                                                                             \
                    :                                                                                                          \
                    : "q0", "q1", "q2", "memory")
 #define EKWS_CONV_MVE_4(sum, access, a, b, w, a0, a1, b0, b1)                                                                 \
   __asm__ volatile("vldrw.32 q0, [%[W]], #16\n\tvldrw.32 q2, [%[A]], #16\n\tvldrw.32 q1, [%[W]], #16\n\t"                     \
                    sum ".s8 %[A0], q2, q0\n\t" sum ".s8 %[A1], q2, q1\n\tvldrw.32 q2, [%[B]], #16\n\t"                       \
                    sum ".s8 %[B0], q2, q0\n\t" sum ".s8 %[B1], q2, q1"                                                       \
-                   : [A0] access(a0), [A1] access(a1), [B0] access(b0), [B1] access(b1), [W] "+&r"(w), [A] "+&r"(a),          \
-                     [B] "+&r"(b)                                                                                             \
+                   : [A0] access(a0), [A1] access(a1), [B0] access(b0), [B1] access(b1), [W] "+r"(w), [A] "+r"(a),          \
+                     [B] "+r"(b)                                                                                             \
                    :                                                                                                          \
                    : "q0", "q1", "q2", "memory")
 #define EKWS_CONV_MVE_6(sum, access, a, b, c, w, a0, a1, b0, b1, c0, c1)                                                      \
@@ -31,36 +34,45 @@
                    sum ".s8 %[B0], q2, q0\n\t" sum ".s8 %[B1], q2, q1\n\tvldrw.32 q2, [%[C]], #16\n\t"                       \
                    sum ".s8 %[C0], q2, q0\n\t" sum ".s8 %[C1], q2, q1"                                                       \
                    : [A0] access(a0), [A1] access(a1), [B0] access(b0), [B1] access(b1), [C0] access(c0), [C1] access(c1),    \
-                     [W] "+&r"(w), [A] "+&r"(a), [B] "+&r"(b), [C] "+&r"(c)                                                   \
+                     [W] "+r"(w), [A] "+r"(a), [B] "+r"(b), [C] "+r"(c)                                                   \
                    :                                                                                                          \
                    : "q0", "q1", "q2", "memory")
 
 #define EKWS_CONV_MVE_DEEPER _Pragma("GCC unroll 7") for (int32_t k = 16; k < depth16; k += 16)
 
-/* Channels n and n + 2 of up to three pixels, into lanes `lane` and `lane` + 2 of sums. */
+/* Channels n and n + 2 of two or three pixels, into lanes `lane` and `lane` + 2 of sums. */
 #define EKWS_CONV_MVE_PAIR(lane)                                                             \
   {                                                                                          \
     int32_t a0, a1, b0 = 0, b1 = 0, c0 = 0, c1 = 0;                                          \
     const int8_t *a = acts, *b = acts + pitch, *c = acts + 2 * pitch;                                \
-    if (pixels == 1) {                                                                       \
-      EKWS_CONV_MVE_2("vmladav", "=&Te", a, pitch, w, a0, a1);                               \
+    if (pixels == 2) {                                                                \
+      EKWS_CONV_MVE_4("vmladav", "=Te", a, b, w, a0, a1, b0, b1);                           \
       EKWS_CONV_MVE_DEEPER {                                                                 \
-        EKWS_CONV_MVE_2("vmladava", "+&Te", a, pitch, w, a0, a1);                            \
-      }                                                                                      \
-    } else if (pixels == 2) {                                                                \
-      EKWS_CONV_MVE_4("vmladav", "=&Te", a, b, w, a0, a1, b0, b1);                           \
-      EKWS_CONV_MVE_DEEPER {                                                                 \
-        EKWS_CONV_MVE_4("vmladava", "+&Te", a, b, w, a0, a1, b0, b1);                        \
+        EKWS_CONV_MVE_4("vmladava", "+Te", a, b, w, a0, a1, b0, b1);                        \
       }                                                                                      \
     } else {                                                                                 \
-      EKWS_CONV_MVE_6("vmladav", "=&Te", a, b, c, w, a0, a1, b0, b1, c0, c1);                \
+      EKWS_CONV_MVE_6("vmladav", "=Te", a, b, c, w, a0, a1, b0, b1, c0, c1);                \
       EKWS_CONV_MVE_DEEPER {                                                                 \
-        EKWS_CONV_MVE_6("vmladava", "+&Te", a, b, c, w, a0, a1, b0, b1, c0, c1);             \
+        EKWS_CONV_MVE_6("vmladava", "+Te", a, b, c, w, a0, a1, b0, b1, c0, c1);             \
       }                                                                                      \
     }                                                                                        \
     EKWS_MVE_LANES(sums[0], lane, a0, a1);                                                   \
     EKWS_MVE_LANES(sums[1], lane, b0, b1);                                                   \
     EKWS_MVE_LANES(sums[2], lane, c0, c1);                                                   \
+  }
+
+/* Four channels of one pixel. */
+#define EKWS_CONV_MVE_SINGLE                                            \
+  {                                                                     \
+    int32_t a0, a1, a2, a3;                                             \
+    const int8_t *a = acts, *v = w + 2 * depth16;                       \
+    EKWS_CONV_MVE_1("vmladav", "=Te", a, w, v, a0, a1, a2, a3);        \
+    EKWS_CONV_MVE_DEEPER {                                              \
+      EKWS_CONV_MVE_1("vmladava", "+Te", a, w, v, a0, a1, a2, a3);     \
+    }                                                                   \
+    w = v;                                                              \
+    EKWS_MVE_LANES(sums[0], 0, a0, a1);                                 \
+    EKWS_MVE_LANES(sums[0], 1, a2, a3);                                 \
   }
 
 /* acts: `pixels` (a literal, 1 .. 3) of depth16 bytes, `pitch` bytes apart, aligned to 4 -> out (pixels, channels). */
@@ -69,8 +81,12 @@ EKWS_KERNEL void ekws_conv_pixels_mve(int32_t pixels, const int8_t *acts, int32_
   const int32_t *columns = (const int32_t *)(const void *)(w + (s.out_channels + 3) / 4 * 4 * depth16);
   for (int32_t o = 0; o < s.out_channels; o += 4, columns += EKWS_MVE_COLUMNS) {
     int32x4_t sums[3] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
-    EKWS_CONV_MVE_PAIR(0)
-    EKWS_CONV_MVE_PAIR(1)
+    if (pixels == 1) {
+      EKWS_CONV_MVE_SINGLE
+    } else {
+      EKWS_CONV_MVE_PAIR(0)
+      EKWS_CONV_MVE_PAIR(1)
+    }
     ekws_requantize_four_mve(sums, pixels, columns, o, s, out);
   }
 }
