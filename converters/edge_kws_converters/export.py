@@ -17,6 +17,7 @@ from edge_kws_converters.writers.c import CModel, write_c
 from edge_kws_converters.writers.c_array import write_c_array
 from edge_kws_converters.writers.c_text import identifier
 from edge_kws_converters.writers.self_test import write_self_test
+from edge_kws_converters.writers.tflite_streaming import write_tflite_streaming
 
 
 def export_c(source: ModelSource, folder: Path, core: str, *, stride: int | None = None, name: str | None = None) -> CModel:
@@ -64,13 +65,32 @@ def export_c_array(source: ModelSource, folder: Path, *, name: str | None = None
     return list(files)
 
 
-def write_files(folder: Path, files: Mapping[str, str]) -> None:
+def export_tflite_streaming(source: ModelSource, path: Path, *, stride: int | None = None) -> int:
+    """Writes the incremental TFLite form and returns its size in bytes.
+
+    Args:
+        source: the model.
+        path: the file.
+        stride: rows of each call; a pack's own stride when None.
+
+    Raises:
+        ConversionError: no stride, or a model that cannot be streamed exactly.
+    """
+    stride = stride or (source.pack.inference_stride_hops if source.pack else None)
+    if stride is None:
+        raise ConversionError(f"{source.name}: streaming: expected the hops of each call, found none; give --stride")
+    flatbuffer = write_tflite_streaming(source.model, stride, source.name)
+    write_files(path.parent, {path.name: flatbuffer})
+    return len(flatbuffer)
+
+
+def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
     """Each file appears whole or not at all. Raises ConversionError where the folder cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".convert-", dir=folder) as scratch:
-            for name, text in files.items():
-                (Path(scratch) / name).write_text(text, encoding="utf-8", newline="\n")
+            for name, content in files.items():
+                (Path(scratch) / name).write_bytes(content.encode() if isinstance(content, str) else content)
             for name in files:
                 (Path(scratch) / name).replace(folder / name)
     except OSError as error:

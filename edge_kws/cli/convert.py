@@ -14,12 +14,13 @@ class Target(StrEnum):
 
     C = "c"
     C_ARRAY = "c-array"
+    TFLITE_STREAMING = "tflite-streaming"
 
 
 def convert(
     model: Annotated[str, typer.Argument(help="A shipped pack, a pack file, or an int8 .tflite.", metavar="MODEL")],
-    to: Annotated[Target, typer.Option("--to", help="c: compiled, streaming where a pack asks for it. c-array: the flatbuffer, for TFLM.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the files.", metavar="DIR")],
+    to: Annotated[Target, typer.Option("--to", help="c: no interpreter. c-array: for TFLM. tflite-streaming: rows in, state kept inside.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the files; the file itself for tflite-streaming.", metavar="PATH")],
     core: Annotated[
         str, typer.Option("--core", help="Core to compile for: cortex-m4, cortex-m0plus, cortex-m55, rv32, host, ...")
     ] = "host",
@@ -28,11 +29,14 @@ def convert(
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name in the generated C; the model's own if not given.")] = None,
 ) -> None:
-    """Convert an int8 model to C that needs no interpreter, or to a C array."""
-    from edge_kws_converters.export import export_c, export_c_array
+    """Convert an int8 model to C that needs no interpreter, to a C array, or to TFLite that keeps its own state between calls."""
+    from edge_kws_converters.export import export_c, export_c_array, export_tflite_streaming
     from edge_kws_converters.source import open_model
 
     source = open_model(model)
+    if to is Target.TFLITE_STREAMING:
+        print(f"{source.name}: {out}: {export_tflite_streaming(source, out, stride=stride):,} bytes; keeps its own state")
+        return
     if to is Target.C_ARRAY:
         if stride is not None:
             raise ConfigError("convert: --stride: expected with --to c, found with --to c-array; leave it out")

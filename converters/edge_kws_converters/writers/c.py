@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+from edge_kws_converters.kernel_row import Kernel
 from edge_kws_converters.kernels import check_core, choose
 from edge_kws_converters.passes.memory import Block, plan_memory
 from edge_kws_converters.passes.schedule import Schedule, schedule
-from edge_kws_converters.program import Layer, Program
+from edge_kws_converters.program import ConvShape, Layer, Program
 from edge_kws_converters.writers.c_layers import Emission, layer_function, written
 from edge_kws_converters.writers.c_text import comment, identifier, paste_headers
 
@@ -151,7 +152,7 @@ void ekws_{prefix}_run(ekws_{prefix}_t *state, const int8_t *window, int8_t *out
 def _source(emission: Emission, plan: Schedule, prefix: str, core: str, functions: list[str]) -> str:
     program = emission.program
     wait, slot = _counts(emission)
-    taps = max([1, *(layer.shape.kernel_height * layer.shape.kernel_width for layer in program.layers if layer.weights is not None)])
+    taps = max([1, *(_pointers(layer, emission.kernels[id(layer)]) for layer in program.layers if layer.weights is not None)])
     title = f"/* {comment(program.name)}, compiled by edge_kws for {core}. Generated: change the model, not this file. */"
     types = f"typedef ekws_{prefix}_t ekws_state_t;\ntypedef {wait} ekws_wait_t;\ntypedef {slot} ekws_slot_t;\n"
     instances = [_instance(name, text) for text, name in emission.instances.items()]
@@ -172,6 +173,16 @@ def _source(emission: Emission, plan: Schedule, prefix: str, core: str, function
         _entry(program, prefix),
     ]
     return "\n".join(parts)
+
+
+def _pointers(layer: Layer, kernel: Kernel) -> int:
+    """How many input pixels or runs of them the portable kernels point to at a time; they lie on the stack."""
+    shape = layer.shape
+    assert isinstance(shape, ConvShape)
+    if kernel.variant != "portable":
+        return 1
+    runs = kernel.op == "conv" and not shape.padded and (shape.dilation_width == 1 or shape.kernel_width == 1)
+    return shape.kernel_height * (1 if runs else shape.kernel_width)
 
 
 def _instance(name: str, text: str) -> str:

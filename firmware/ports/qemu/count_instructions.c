@@ -17,7 +17,9 @@
 typedef uint64_t qemu_plugin_id_t;
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
-struct qemu_info;
+typedef struct {
+  const char *target_name; /* more follows */
+} qemu_info_t;
 void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id, void (*callback)(qemu_plugin_id_t, struct qemu_plugin_tb *));
 void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, void (*callback)(unsigned, void *), int flags, void *data);
 void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *insn, int operation, void *counter, uint64_t step);
@@ -28,7 +30,7 @@ size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
 uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
 
 EXPORTED int qemu_plugin_version = 1;
-EXPORTED int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info *info, int argc, char **argv);
+EXPORTED int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv);
 
 enum { SLOTS = 1 << 18 };
 typedef struct {
@@ -38,6 +40,7 @@ typedef struct {
 
 static slot_t slots[SLOTS]; /* open hash; fixed, because translated code adds to `executed` in place */
 static FILE *report;
+static uint32_t begin_mark = 0x46d2, end_mark = 0x46db; /* mov r10, r10; mov r11, r11 */
 static unsigned region;
 
 static slot_t *slot_of(uint64_t address) {
@@ -83,9 +86,9 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *block) {
     if (qemu_plugin_insn_size(insn) == 4) {
       code |= (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
     }
-    if (code == 0x46d2 || code == 0x5a5a1037) {
+    if (code == begin_mark) {
       qemu_plugin_register_vcpu_insn_exec_cb(insn, begin, 0, NULL);
-    } else if (code == 0x46db || code == 0x5a5a2037) {
+    } else if (code == end_mark) {
       qemu_plugin_register_vcpu_insn_exec_cb(insn, end, 0, NULL);
     } else { /* the marks themselves do not count */
       qemu_plugin_register_vcpu_insn_exec_inline(insn, 0, &slot_of(qemu_plugin_insn_vaddr(insn))->executed, 1);
@@ -93,8 +96,11 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *block) {
   }
 }
 
-int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info *info, int argc, char **argv) {
-  (void)info;
+int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv) {
+  if (strncmp(info->target_name, "riscv", 5) == 0) {
+    begin_mark = 0x5a5a1037; /* lui x0, 0x5a5a1 */
+    end_mark = 0x5a5a2037;
+  }
   report = stderr;
   for (int i = 0; i < argc; i++) {
     if (strncmp(argv[i], "out=", 4) == 0 && (report = fopen(argv[i] + 4, "w")) == NULL) {

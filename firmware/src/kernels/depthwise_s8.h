@@ -4,7 +4,12 @@
 
 #include "requantize.h"
 
+/* Channels at a time: a vector's worth where there are vectors, else what stays in registers. */
+#if defined(__arm__) || (defined(__riscv) && __riscv_xlen == 32)
+#define EKWS_DEPTHWISE_BLOCK 1
+#else
 #define EKWS_DEPTHWISE_BLOCK 16
+#endif
 
 /* Channels first .. first + n - 1 of one pixel; sums stay in registers where n is literal. */
 EKWS_KERNEL void ekws_depthwise_block_s8(ekws_conv_shape_t s, const int8_t *const *taps, int32_t first, int32_t n, const ekws_weights_t *w,
@@ -14,6 +19,7 @@ EKWS_KERNEL void ekws_depthwise_block_s8(ekws_conv_shape_t s, const int8_t *cons
   for (int32_t i = 0; i < n; i++) {
     sums[i] = w->bias[first + i];
   }
+#pragma GCC unroll 9
   for (int32_t t = 0; t < s.kernel_height * s.kernel_width; t++) {
     const int8_t *q = taps[t];
     for (int32_t i = 0; i < n; i++) {
