@@ -89,8 +89,8 @@ EKWS_KERNEL void ekws_conv_two_dsp(int32_t acc0, int32_t acc1, const uint32_t **
   out[1] = ekws_requantize_dsp(acc1, m1, o, n);
 }
 
-/* One pixel times four channels: two pairs of weights side by side share its activations. */
-EKWS_KERNEL void ekws_conv_four_dsp(const uint32_t *a, const uint32_t *w, int32_t depth, int8_t *out) {
+/* One pixel times four channels: two pairs of weights side by side share its activations. Returns where the next four channels' weights are. */
+EKWS_KERNEL const uint32_t *ekws_conv_four_dsp(const uint32_t *a, const uint32_t *w, int32_t depth, int8_t *out) {
   const uint32_t *v = w + 8 + depth / 2, *const end = a + depth / 2;
   uint32_t bias0, bias1, x, y, odd0, odd1;
   ekws_load_two(&w, &bias0, &bias1);
@@ -124,13 +124,14 @@ EKWS_KERNEL void ekws_conv_four_dsp(const uint32_t *a, const uint32_t *w, int32_
 #undef EKWS_CONV_DSP_FOUR
   ekws_conv_two_dsp(a0, a1, &w, out);
   ekws_conv_two_dsp(a2, a3, &v, out + 2);
+  return v;
 }
 
 /* One copy of each in a program, whatever the shapes. */
 __attribute__((noinline, unused)) static void ekws_conv_1_dsp(const uint32_t *acts, const uint32_t *w, int32_t depth, int32_t channels,
                                                               int8_t *out) {
-  for (; channels >= 4; channels -= 4, w += 2 * (8 + depth / 2), out += 4) {
-    ekws_conv_four_dsp(acts, w, depth, out);
+  for (; channels >= 4; channels -= 4, out += 4) {
+    w = ekws_conv_four_dsp(acts, w, depth, out);
   }
   ekws_conv_pixels_dsp(1, acts, w, depth, channels, out);
 }
