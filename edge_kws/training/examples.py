@@ -151,7 +151,7 @@ class Examples:
         cuts, beyond = shifted(raw, self.frames, shift_ms / self.recipe.frontend.hop_ms, config.speed, random)
         cuts = self._axis.apply(cuts, random)
         beyond &= random.random((len(names), 1)) < config.edge_probability
-        return np.where(beyond[..., np.newaxis], quiet_room(*cuts.shape, random), cuts)
+        return np.where(beyond[..., np.newaxis], quiet_room(len(names), self.frames, self.bins, random), cuts)
 
     def _word(self, label: int, rest: int, random: np.random.Generator) -> str:
         """The word to speak; "" for silence, "/" for a cut from a long recording."""

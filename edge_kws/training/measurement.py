@@ -1,5 +1,8 @@
 """What a freshly trained pack can do, measured on recordings kept from training, as the rows of its model card."""
 
+# NumPy's stubs leave these unknown.
+# pyright: reportUnknownMemberType=false
+
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +49,8 @@ def with_keyword_threshold(pack: Pack, recipe: Recipe, prepared: Prepared, say: 
     room = dict.fromkeys(pack.labels, _THRESHOLD_CLIPS)
     room[UNKNOWN] *= len(recipe.keywords)
     jobs: list[tuple[str, Path]] = [(SILENCE, recording.path) for recording in prepared.held_out_noise]
-    for row in random.permutation(len(prepared.validation)):
+    order: list[int] = random.permutation(len(prepared.validation)).tolist()
+    for row in order:
         clip = prepared.validation[row]
         label = clip.label if clip.label in recipe.keywords else UNKNOWN
         if room[label]:
