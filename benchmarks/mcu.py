@@ -8,25 +8,22 @@ Counts are of instructions executed under QEMU, not cycles. Models nobody here w
 
 import argparse
 import json
-import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import soundfile
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from numpy.typing import NDArray
 
 from edge_kws.frontend import Frontend, FrontendConfig
 from edge_kws.pack import Pack
-from edge_kws_boards.emulator import BOARDS, EmulatedBoard, Firmware, Run
-from edge_kws_boards.frontend_firmware import frontend_firmware
-from edge_kws_boards.model_firmware import compile_model, model_firmware
+from edge_kws_boards.emulator import BOARDS, EmulatedBoard, Run
+from edge_kws_boards.measure import Measured, compiler, measure_frontend, measure_model, speech
+from edge_kws_converters.export import plan_c
+from edge_kws_converters.reference import Reference
+from edge_kws_converters.source import open_model
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 RESULTS: Final = ROOT / "benchmarks" / "results" / "mcu.json"
@@ -78,94 +75,49 @@ PEERS: Final = (
 """Measured for this project with GCC 12.2 under QEMU 7.2; 0: not measured. They do not go into the results."""
 
 
-def _compiler(board: EmulatedBoard) -> str:
-    text = subprocess.run([f"{board.tools}gcc", "--version"], capture_output=True, text=True, check=True).stdout
-    version = re.search(r"\b(\d+\.\d+\.\d+)\b", text)
-    return f"gcc {version[1] if version else '?'} -O2"
-
-
-def _row(model: str, firmware: Firmware, run: Run, instructions: float, exact: bool, unit: str) -> Row:
-    sizes = firmware.sizes()
+def _row(model: str, made: Measured, instructions: float, unit: str) -> Row:
+    sizes = made.firmware.sizes()
     return Row(
         model=model,
-        core=firmware.board.name,
-        compiler=_compiler(firmware.board),
+        core=made.firmware.board.name,
+        compiler=compiler(made.firmware.board),
         instructions=round(instructions),
-        ram_bytes=run.reports["ram"] + sizes.ram,
-        stack_bytes=run.reports["stack"],
+        ram_bytes=made.ram_bytes,
+        stack_bytes=made.run.reports["stack"],
         code_bytes=sizes.code,
         constant_bytes=sizes.constants,
-        startup_instructions=run.instructions[0],
-        bit_exact=exact,
+        startup_instructions=made.run.instructions[0],
+        bit_exact=made.bit_exact,
         unit=unit,
     )
 
 
-class Reference:
-    """LiteRT's reference kernels, which define right."""
-
-    def __init__(self, model: bytes) -> None:
-        self._interpreter: Any = Interpreter(model_content=model, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
-        self._interpreter.allocate_tensors()
-        self._input: Any = self._interpreter.get_input_details()[0]
-        self._output: Any = self._interpreter.get_output_details()[0]
-        self.shape: tuple[int, ...] = tuple(int(n) for n in self._input["shape"])
-
-    def __call__(self, window: NDArray[np.int8]) -> bytes:
-        """One window to the bytes of its output."""
-        self._interpreter.set_tensor(self._input["index"], window.reshape(self.shape))
-        self._interpreter.invoke()
-        return self._interpreter.get_tensor(self._output["index"]).tobytes()
+def frontend_row(board: EmulatedBoard, name: str, config: FrontendConfig, folder: Path, layers: Callable[[Run, int], None]) -> Row:
+    """The front end on speech."""
+    made = measure_frontend(board, config, speech(), folder / name.replace(", ", "_").replace(" ", "_"), root=ROOT)
+    layers(made.run, len(made.run.instructions) - 1)
+    return _row(name, made, made.instructions, "hop")
 
 
-def _speech() -> NDArray[np.int16]:
-    """Two seconds of the demo, a whole number of hops."""
-    samples = np.asarray(soundfile.read(ROOT / "examples" / "demo.flac", dtype="int16")[0], np.int16)
-    return samples[16000:48000]
-
-
-def measure_frontend(board: EmulatedBoard, folder: Path, layers: Callable[[Run, int], None]) -> Iterator[Row]:
-    """The front end, without and with noise reduction and PCAN, on speech."""
-    pcm = _speech()
-    for name, config in (
-        ("front end", FrontendConfig()),
-        ("front end, noise reduction, PCAN", FrontendConfig(noise_reduction=True, pcan=True, feature_divisor=666)),
-    ):
-        firmware = frontend_firmware(board, config, folder / name.replace(", ", "_").replace(" ", "_"), root=ROOT)
-        run = firmware.run(pcm.tobytes())
-        hops = run.instructions[1 + config.window_samples // config.hop_samples :]  # the first window is only filled
-        exact = run.output == Frontend(config).process(pcm)[0].tobytes()
-        yield _row(name, firmware, run, sum(hops) / len(hops), exact, "hop")
-        layers(run, len(run.instructions) - 1)
-
-
-def measure_model(board: EmulatedBoard, path: Path, folder: Path, layers: Callable[[Run, int], None]) -> Row:
+def model_row(board: EmulatedBoard, path: Path, folder: Path, layers: Callable[[Run, int], None]) -> Row:
     """A whole-window model on two random windows."""
-    model = path.read_bytes()
-    reference = Reference(model)
-    windows = np.random.default_rng(0).integers(-128, 128, (2, *reference.shape), np.int8)
-    firmware = model_firmware(board, compile_model(model, board.core), folder / path.stem, root=ROOT)
-    run = firmware.run(windows.tobytes())
-    layers(run, 1)
-    return _row(path.stem, firmware, run, run.instructions[1], run.output == b"".join(map(reference, windows)), "inference")
+    source = open_model(str(path))
+    compiled, graph = plan_c(source, board.core, stride=0, name="measured")
+    windows = np.random.default_rng(0).integers(-128, 128, (2, compiled.program.input.rows * compiled.program.input.row_bytes), np.int8)
+    made = measure_model(board, compiled, Reference(source.model, graph), windows, folder / path.stem, root=ROOT)
+    layers(made.run, made.steady.start)
+    return _row(path.stem, made, made.instructions, "inference")
 
 
-def measure_streaming(board: EmulatedBoard, path: Path, folder: Path, layers: Callable[[Run, int], None]) -> Row:
+def streaming_row(board: EmulatedBoard, path: Path, folder: Path, layers: Callable[[Run, int], None]) -> Row:
     """A pack, streaming on the features of speech: instructions of a second, without the front end."""
-    pack = Pack.load(path)
-    model, stride, frames = path.read_bytes(), pack.inference_stride_hops, pack.window_frames
-    features = Frontend(pack.frontend).process(_speech())[0]
-    firmware = model_firmware(board, compile_model(model, board.core, stride=stride), folder / path.stem, root=ROOT)
-    run = firmware.run(features.tobytes())
-    reference = Reference(model)
-    ends = range(frames, len(features) + 1, stride)
-    exact = run.output == b"".join(reference(features[end - frames : end]) for end in ends)
-    steady = run.instructions[1 + frames :]
-    steady = steady[: len(steady) // stride * stride]
-    layers(run, 1 + frames)
-    return _row(
-        f"{path.stem}, streaming every {stride} hops", firmware, run, sum(steady) / len(steady) * HOPS_A_SECOND, exact, "audio_second"
-    )
+    source, pack = open_model(str(path)), Pack.load(path)
+    compiled, graph = plan_c(source, board.core, name="measured")
+    features = Frontend(pack.frontend).process(speech())[0]
+    made = measure_model(board, compiled, Reference(source.model, graph), features, folder / path.stem, root=ROOT)
+    layers(made.run, made.steady.start)
+    name = f"{path.stem}, streaming every {pack.inference_stride_hops} hops"
+    return _row(name, made, made.instructions * HOPS_A_SECOND, "audio_second")
 
 
 def with_frontend(model: Row, frontend: Row) -> Row:
@@ -190,15 +142,24 @@ def measure(board: EmulatedBoard, models: Path, folder: Path, layers: bool) -> I
         if layers:
             print("\n".join(f"    {count:10,d}  {name}" for name, count in run.profiles[region].most_common(12)))
 
-    frontends = list(measure_frontend(board, folder, print_layers))
+    frontends = [
+        frontend_row(board, "front end", FrontendConfig(), folder, print_layers),
+        frontend_row(
+            board,
+            "front end, noise reduction, PCAN",
+            FrontendConfig(noise_reduction=True, pcan=True, feature_divisor=666),
+            folder,
+            print_layers,
+        ),
+    ]
     yield from frontends
     for path in (models / f"{name}.tflite" for name in FOREIGN):
         if path.exists():
-            yield measure_model(board, path, folder, print_layers)
+            yield model_row(board, path, folder, print_layers)
         else:
             print(f"mcu: {path.name} is not in {models}: left out (--models)", file=sys.stderr)
     for path in sorted((ROOT / "models").glob("*.tflite")):
-        row = measure_streaming(board, path, folder, print_layers)
+        row = streaming_row(board, path, folder, print_layers)
         yield row
         yield with_frontend(row, frontends[int(Pack.load(path).frontend.pcan)])
 

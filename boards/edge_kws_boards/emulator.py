@@ -61,6 +61,10 @@ class EmulatedBoard:
         needed = [tool for tool in (f"{self.tools}gcc", self.emulator, "cc") if shutil.which(tool) is None]
         return f"{self.name}: needs {', '.join(needed)} (Debian: {' '.join(_PACKAGES[tool] for tool in needed)})" if needed else None
 
+    def tool(self, name: str, *arguments: str, given: str = "") -> str:
+        """What a tool of the cross compiler (`nm`, `objdump`, ...) prints when `given` this on its standard input. Raises BoardError."""
+        return _call([f"{self.tools}{name}", *arguments], given)
+
 
 def _arm(core: str, *flags: str) -> tuple[str, ...]:
     return (f"-mcpu={core}", "-mthumb", *(flags or ("-mfloat-abi=soft",)))
@@ -122,12 +126,14 @@ class Run:
         reports: its lines "name value"; a name reported twice keeps the last value.
         instructions: executed in each region between the marks, in order.
         profiles: for each region, instructions by function.
+        owned: for each region, instructions by owner; see `Firmware.run`.
     """
 
     output: bytes
     reports: Mapping[str, int]
     instructions: tuple[int, ...]
     profiles: tuple[Counter[str], ...] = field(repr=False)
+    owned: tuple[Counter[int], ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +146,7 @@ class Firmware:
 
     def sizes(self) -> Sizes:
         """Sections of the program under test; those of the harness are named apart by the linker script."""
-        text = _call([f"{self.board.tools}size", "-A", str(self.elf)])
+        text = self.board.tool("size", "-A", str(self.elf))
         section = {m[1]: int(m[2]) for m in re.finditer(r"^(\.\w+)\s+(\d+)", text, re.MULTILINE)}
         data = section.get(".data", 0)
         return Sizes(
@@ -149,11 +155,17 @@ class Firmware:
             ram=data + section.get(".bss", 0),
         )
 
-    def run(self, data: bytes = b"", *, timeout_s: float = 300) -> Run:
+    def symbols(self) -> list[tuple[int, str]]:
+        """Address and name of every function, in the order of addresses."""
+        found = [re.match(r"([0-9a-f]+) [tTwW] ([^$].*)", line) for line in self.board.tool("nm", "-n", str(self.elf)).splitlines()]
+        return [(int(m[1], 16) & ~1, m[2]) for m in found if m]
+
+    def run(self, data: bytes = b"", *, owners: Mapping[int, int] | None = None, timeout_s: float = 300) -> Run:
         """Runs the firmware to its end.
 
         Args:
             data: what `board_read` will read.
+            owners: numbers 0..1023 by address: what runs there, and until the next of these addresses, counts for that owner.
             timeout_s: how long QEMU may take.
 
         Raises:
@@ -162,10 +174,14 @@ class Firmware:
         folder = self.elf.parent
         (folder / "input").write_bytes(data)
         counts = folder / "counts"
+        listed = ""
+        if owners is not None:
+            (folder / "owners").write_text("".join(f"{at:x} {owner:x}\n" for at, owner in owners.items()))
+            listed = f",owners={folder / 'owners'}"
         # fmt: off
         command = [
             self.board.emulator, "-M", self.board.machine, "-nodefaults", "-display", "none", "-monitor", "none", "-serial", "null",
-            "-semihosting-config", "enable=on,target=native", "-plugin", f"file={_counter(self.root)},out={counts}",
+            "-semihosting-config", "enable=on,target=native", "-plugin", f"file={_counter(self.root)},out={counts}{listed}",
             *(("-bios", "none") if self.board.tools == _RISCV else ()), "-kernel", str(self.elf),
         ]
         # fmt: on
@@ -178,13 +194,14 @@ class Firmware:
             what = "fault" if done.returncode == _FAULT_STATUS else f"exit status {done.returncode}"
             raise BoardError(f"{self.board.name}: {self.elf.name}: {what}: {console.strip()[-300:] or 'nothing on the console'}")
         reports = {m[1]: int(m[2]) for m in re.finditer(r"^(\w+) (\d+)$", console, re.MULTILINE)}
+        symbols = self.symbols()
         regions = _regions(counts.read_text())
-        symbols = _symbols(self.board, self.elf)
         return Run(
             output=(folder / "output").read_bytes(),
             reports=reports,
-            instructions=tuple(total for total, _ in regions),
-            profiles=tuple(_by_function(at, symbols) for _, at in regions),
+            instructions=tuple(region.total for region in regions),
+            profiles=tuple(_by_function(region.at, symbols) for region in regions),
+            owned=tuple(region.owner for region in regions),
         )
 
 
@@ -235,8 +252,8 @@ def build(
     return Firmware(board, elf, root)
 
 
-def _call(command: Sequence[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _call(command: Sequence[str], given: str = "") -> str:
+    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         telling = [line for line in done.stderr.splitlines() if re.search("error|undefined|overflow", line, re.IGNORECASE)]
         raise BoardError(f"{command[0]}: {(telling or done.stderr.splitlines() or ['failed'])[0]}")
@@ -256,21 +273,24 @@ def _counter(root: Path) -> Path:
     return library
 
 
-def _regions(text: str) -> list[tuple[int, dict[int, int]]]:
-    regions: list[tuple[int, dict[int, int]]] = []
+@dataclass(slots=True)
+class _Region:
+    """Instructions of a region: all, by address, by owner."""
+
+    total: int
+    at: Counter[int] = field(default_factory=Counter[int])
+    owner: Counter[int] = field(default_factory=Counter[int])
+
+
+def _regions(text: str) -> list[_Region]:
+    regions: list[_Region] = []
     for line in text.splitlines():
         kind, first, second = line.split()
         if kind == "region":
-            regions.append((int(second), {}))
+            regions.append(_Region(int(second)))
         else:
-            regions[-1][1][int(first, 16)] = int(second)
+            (regions[-1].at if kind == "at" else regions[-1].owner)[int(first, 16)] = int(second)
     return regions
-
-
-def _symbols(board: EmulatedBoard, elf: Path) -> list[tuple[int, str]]:
-    lines = _call([f"{board.tools}nm", "-n", str(elf)]).splitlines()
-    found = [re.match(r"([0-9a-f]+) [tTwW] ([^$].*)", line) for line in lines]
-    return [(int(m[1], 16) & ~1, m[2]) for m in found if m]
 
 
 def _by_function(at: Mapping[int, int], symbols: Sequence[tuple[int, str]]) -> Counter[str]:

@@ -41,9 +41,9 @@ def export_c(source: ModelSource, folder: Path, core: str, *, stride: int | None
     return model
 
 
-def plan_c(source: ModelSource, core: str, *, stride: int | None = None) -> CModel:
-    """The C of a model without golden vectors, not written; arguments and errors as `export_c`."""
-    return _compile(source, core, stride, None)[0]
+def plan_c(source: ModelSource, core: str, *, stride: int | None = None, name: str | None = None) -> tuple[CModel, Graph]:
+    """The C of a model without golden vectors, not written, and its graph; arguments and errors as `export_c`."""
+    return _compile(source, core, stride, name)
 
 
 def _compile(source: ModelSource, core: str, stride: int | None, name: str | None) -> tuple[CModel, Graph]:

@@ -34,11 +34,19 @@ def golden_rows(program: Program, reference: Reference, windows: NDArray[np.int8
         windows = feature_rows(_WINDOWS * ring.rows, ring.row_bytes).reshape(_WINDOWS, ring.rows, ring.row_bytes)
     windows = windows[:_WINDOWS]
     if not program.stride:
-        flat = windows.reshape(len(windows), -1)
-        return GoldenRows(flat, np.stack([reference.run(window) for window in flat]))
+        rows = windows.reshape(len(windows), -1)
+        return GoldenRows(rows, reference_outputs(program, reference, rows))
     rows = windows.reshape(-1, ring.row_bytes)
     if program.has_state:
         rows = feature_rows(_OUTPUTS * ring.rows, ring.row_bytes)
     count = min((len(rows) - ring.rows) // program.stride + 1, _OUTPUTS)
     rows = rows[: (count - 1) * program.stride + ring.rows]
-    return GoldenRows(rows, np.stack([reference.run(rows[i * program.stride :][: ring.rows]) for i in range(count)]))
+    return GoldenRows(rows, reference_outputs(program, reference, rows))
+
+
+def reference_outputs(program: Program, reference: Reference, rows: NDArray[np.int8]) -> NDArray[np.int8]:
+    """What right is for `rows` (see GoldenRows): outputs (m, output bytes) int8, of whole windows or at every stride."""
+    if not program.stride:
+        return np.stack([reference.run(window) for window in rows])
+    frames = program.input.rows
+    return np.stack([reference.run(rows[end - frames : end]) for end in range(frames, len(rows) + 1, program.stride)])

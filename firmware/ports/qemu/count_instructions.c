@@ -1,9 +1,11 @@
 /* QEMU plugin: counts guest instructions exactly between the marks of board.h, in all and for each address.
  *
  *     cc -O2 -fPIC -shared -fvisibility=hidden -o count_instructions.so count_instructions.c
- *     qemu-system-arm ... -plugin file=count_instructions.so,out=FILE
+ *     qemu-system-arm ... -plugin file=count_instructions.so,out=FILE,owners=LIST
  *
- * FILE: "region N COUNT" for each region, followed by its lines "at ADDRESS COUNT".
+ * FILE: "region N COUNT" for each region, followed by its lines "at ADDRESS COUNT" and "owner NUMBER COUNT".
+ * LIST, if given: lines "ADDRESS NUMBER" (hexadecimal, 0..1023). What runs at ADDRESS, and until the next listed address, belongs to
+ * the owner NUMBER: what a layer calls counts for the layer.
  * Debian ships no qemu-plugin.h: the few declarations needed, of plugin interface version 1, stand here. */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -32,16 +34,19 @@ uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
 EXPORTED int qemu_plugin_version = 1;
 EXPORTED int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv);
 
-enum { SLOTS = 1 << 18 };
+enum { SLOTS = 1 << 18, OWNERS = 1024 };
 typedef struct {
   uint64_t address, executed, before;
+  uint16_t owner; /* plus 1; 0: whoever owned the instruction before */
   bool used;
 } slot_t;
 
 static slot_t slots[SLOTS]; /* open hash; fixed, because translated code adds to `executed` in place */
 static FILE *report;
 static uint32_t begin_mark = 0x46d2, end_mark = 0x46db, mark_bits = 0xffff; /* mov r10, r10; mov r11, r11 */
-static unsigned region;
+static unsigned region, owner;
+static uint64_t owned[OWNERS];
+static bool with_owners;
 
 static slot_t *slot_of(uint64_t address) {
   uint32_t at = (uint32_t)(address * 2654435761u) % SLOTS;
@@ -59,6 +64,15 @@ static void begin(unsigned cpu, void *data) {
   for (unsigned i = 0; i < SLOTS; i++) {
     slots[i].before = slots[i].executed;
   }
+  memset(owned, 0, sizeof owned);
+  owner = 0;
+}
+
+static void own(unsigned cpu, void *data) {
+  (void)cpu;
+  const slot_t *const slot = data;
+  owner = slot->owner ? slot->owner - 1u : owner;
+  owned[owner]++;
 }
 
 static void end(unsigned cpu, void *data) {
@@ -72,6 +86,11 @@ static void end(unsigned cpu, void *data) {
   for (unsigned i = 0; i < SLOTS; i++) {
     if (slots[i].executed != slots[i].before) {
       fprintf(report, "at %" PRIx64 " %" PRIu64 "\n", slots[i].address, slots[i].executed - slots[i].before);
+    }
+  }
+  for (unsigned i = 0; with_owners && i < OWNERS; i++) {
+    if (owned[i] != 0) {
+      fprintf(report, "owner %x %" PRIu64 "\n", i, owned[i]);
     }
   }
   fflush(report);
@@ -93,9 +112,27 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *block) {
     } else if (code == end_mark) {
       qemu_plugin_register_vcpu_insn_exec_cb(insn, end, 0, NULL);
     } else { /* the marks themselves do not count */
-      qemu_plugin_register_vcpu_insn_exec_inline(insn, 0, &slot_of(qemu_plugin_insn_vaddr(insn))->executed, 1);
+      slot_t *const slot = slot_of(qemu_plugin_insn_vaddr(insn));
+      qemu_plugin_register_vcpu_insn_exec_inline(insn, 0, &slot->executed, 1);
+      if (with_owners) {
+        qemu_plugin_register_vcpu_insn_exec_cb(insn, own, 0, slot);
+      }
     }
   }
+}
+
+static bool read_owners(const char *path) {
+  FILE *const list = fopen(path, "r");
+  uint64_t address = 0;
+  unsigned number = 0;
+  while (list != NULL && fscanf(list, "%" SCNx64 " %x", &address, &number) == 2 && number < OWNERS) {
+    slot_of(address)->owner = (uint16_t)(number + 1);
+  }
+  with_owners = list != NULL && feof(list);
+  if (list != NULL) {
+    fclose(list);
+  }
+  return with_owners;
 }
 
 int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv) {
@@ -108,6 +145,10 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, 
   for (int i = 0; i < argc; i++) {
     if (strncmp(argv[i], "out=", 4) == 0 && (report = fopen(argv[i] + 4, "w")) == NULL) {
       fprintf(stderr, "count_instructions: cannot write %s\n", argv[i] + 4);
+      return 1;
+    }
+    if (strncmp(argv[i], "owners=", 7) == 0 && !read_owners(argv[i] + 7)) {
+      fprintf(stderr, "count_instructions: cannot read %s\n", argv[i] + 7);
       return 1;
     }
   }
