@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from edge_kws.errors import BoardError
+from edge_kws_boards.counts import by_function, read_regions
 
 _PORT: Final = Path("firmware") / "ports" / "qemu"
 _STRICT: Final = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Wconversion", "-Werror")
@@ -155,11 +156,6 @@ class Firmware:
             ram=data + section.get(".bss", 0),
         )
 
-    def symbols(self) -> list[tuple[int, str]]:
-        """Address and name of every function, in the order of addresses."""
-        found = [re.match(r"([0-9a-f]+) [tTwW] ([^$].*)", line) for line in self.board.tool("nm", "-n", str(self.elf)).splitlines()]
-        return [(int(m[1], 16) & ~1, m[2]) for m in found if m]
-
     def run(self, data: bytes = b"", *, owners: Mapping[int, int] | None = None, timeout_s: float = 300) -> Run:
         """Runs the firmware to its end.
 
@@ -194,13 +190,13 @@ class Firmware:
             what = "fault" if done.returncode == _FAULT_STATUS else f"exit status {done.returncode}"
             raise BoardError(f"{self.board.name}: {self.elf.name}: {what}: {console.strip()[-300:] or 'nothing on the console'}")
         reports = {m[1]: int(m[2]) for m in re.finditer(r"^(\w+) (\d+)$", console, re.MULTILINE)}
-        symbols = self.symbols()
-        regions = _regions(counts.read_text())
+        symbols = _symbols(self.board, self.elf)
+        regions = read_regions(counts.read_text())
         return Run(
             output=(folder / "output").read_bytes(),
             reports=reports,
             instructions=tuple(region.total for region in regions),
-            profiles=tuple(_by_function(region.at, symbols) for region in regions),
+            profiles=tuple(by_function(region.at, symbols) for region in regions),
             owned=tuple(region.owner for region in regions),
         )
 
@@ -248,7 +244,14 @@ def build(
     elf = folder / f"{board.name}.elf"
     link = ["-nostartfiles", "-Wl,--gc-sections", "-Wl,--no-warn-rwx-segments", f"-T{folder / 'link.ld'}"]
     link += ["-specs=nano.specs"] if board.tools == _ARM else []
-    _call([f"{board.tools}gcc", *board.flags, *link, *(str(folder / name) for _, name in jobs), "-o", str(elf)])
+    try:
+        _call([f"{board.tools}gcc", *board.flags, *link, *(str(folder / name) for _, name in jobs), "-o", str(elf)])
+    except BoardError as error:
+        if (over := re.search(r"region `(\w+)' overflowed by (\d+) bytes", str(error))) is None:
+            raise
+        length = (board.ram if over[1] == "RAM" else board.flash)[1]
+        what = f"expected a program for {length:,} bytes of {over[1]}, found {int(over[2]):,} bytes more"
+        raise BoardError(f"{board.name}: {what}; take a board with more memory") from None
     return Firmware(board, elf, root)
 
 
@@ -273,31 +276,6 @@ def _counter(root: Path) -> Path:
     return library
 
 
-@dataclass(slots=True)
-class _Region:
-    """Instructions of a region: all, by address, by owner."""
-
-    total: int
-    at: Counter[int] = field(default_factory=Counter[int])
-    owner: Counter[int] = field(default_factory=Counter[int])
-
-
-def _regions(text: str) -> list[_Region]:
-    regions: list[_Region] = []
-    for line in text.splitlines():
-        kind, first, second = line.split()
-        if kind == "region":
-            regions.append(_Region(int(second)))
-        else:
-            (regions[-1].at if kind == "at" else regions[-1].owner)[int(first, 16)] = int(second)
-    return regions
-
-
-def _by_function(at: Mapping[int, int], symbols: Sequence[tuple[int, str]]) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    n = -1
-    for address in sorted(at):
-        while n + 1 < len(symbols) and symbols[n + 1][0] <= address:
-            n += 1
-        counts[symbols[n][1] if n >= 0 else "?"] += at[address]
-    return counts
+def _symbols(board: EmulatedBoard, elf: Path) -> list[tuple[int, str]]:
+    found = [re.match(r"([0-9a-f]+) [tTwW] ([^$].*)", line) for line in board.tool("nm", "-n", str(elf)).splitlines()]
+    return [(int(m[1], 16) & ~1, m[2]) for m in found if m]

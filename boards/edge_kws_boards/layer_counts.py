@@ -12,6 +12,13 @@ _LAYER: Final = re.compile(r"layer_(\d+)$")
 _OUTER: Final = re.compile(r"layer_\d+|tick|reset|ekws_measured_\w+|board_main")
 
 
+def functions(firmware: Firmware) -> dict[str, range]:
+    """Where instructions of each function can lie. Raises BoardError."""
+    text = firmware.board.tool("nm", "-S", str(firmware.elf))
+    found = re.finditer(r"^([0-9a-f]+) ([0-9a-f]+) [tT] (\S+)$", text, re.MULTILINE)
+    return {m[3]: range(int(m[1], 16) & ~1, (int(m[1], 16) & ~1) + int(m[2], 16), 2) for m in found}
+
+
 def layer_owners(firmware: Firmware) -> dict[int, int]:
     """Owners by address, as `Firmware.run` takes them, of the code that calls kernels; kernels count for their caller.
 
@@ -21,11 +28,9 @@ def layer_owners(firmware: Firmware) -> dict[int, int]:
     Raises:
         BoardError: a tool of the cross compiler fails.
     """
-    functions = firmware.symbols()
-    ends = [start for start, _ in functions[1:]] + [functions[-1][0] + 2]
-    outer = [range(start, end, 2) for (start, name), end in zip(functions, ends, strict=True) if _OUTER.match(name)]
-    addresses = "".join(f"{address:x}\n" for addresses in outer for address in addresses)
-    text = firmware.board.tool("addr2line", "-a", "-f", "-i", "-e", str(firmware.elf), given=addresses)
+    outer = [addresses for name, addresses in functions(firmware).items() if _OUTER.match(name)]
+    listed = "".join(f"{address:x}\n" for addresses in outer for address in addresses)
+    text = firmware.board.tool("addr2line", "-a", "-f", "-i", "-e", str(firmware.elf), given=listed)
     owners: dict[int, int] = {}
     address = 0
     for line in text.splitlines():

@@ -3,26 +3,7 @@
 from pathlib import Path
 
 from edge_kws_boards.emulator import EmulatedBoard, Firmware, build
-from edge_kws_converters.passes.clean import clean
-from edge_kws_converters.passes.lower import lower
-from edge_kws_converters.passes.streamify import streamify
-from edge_kws_converters.readers.tflite import read_tflite
-from edge_kws_converters.writers.c import CModel, write_c
-
-
-def compile_model(model: bytes, core: str, *, stride: int = 0) -> CModel:
-    """C of a TFLite model under the name `measured`.
-
-    Args:
-        model: the flatbuffer.
-        core: what `edge-kws convert --core` takes.
-        stride: streaming, an output every so many rows; 0: whole windows.
-
-    Raises:
-        ConversionError: see the compiler.
-    """
-    program = lower(clean(read_tflite(model)))
-    return write_c(streamify(program, stride) if stride else program, core, name="measured")
+from edge_kws_converters.writers.c import CModel
 
 
 def model_firmware(board: EmulatedBoard, compiled: CModel, folder: Path, *, root: Path, options: tuple[str, ...] = ("-O2",)) -> Firmware:
@@ -32,7 +13,7 @@ def model_firmware(board: EmulatedBoard, compiled: CModel, folder: Path, *, root
 
     Args:
         board: where it will run.
-        compiled: from `compile_model`.
+        compiled: made for the board's core under the name `measured`.
         folder: where to build.
         root: the checkout.
         options: optimisation and definitions.

@@ -121,7 +121,7 @@ def obstacle(board: EmulatedBoard, root: Path) -> str | None:
     """Why a board cannot run anything here, and what to do about it, in one line; None when it can."""
     if not (root / "firmware" / "ports" / "qemu").is_dir():
         return f"{_EMULATED}{board.name}: needs the firmware folder; run in a checkout of edge_kws"
-    return None if (missing := board.missing()) is None else _EMULATED + missing
+    return None if (missing := board.missing()) is None else f"{_EMULATED}{missing}; in a checkout `make board-packages` installs them"
 
 
 def report_on_board(source: ModelSource, board: EmulatedBoard, *, root: Path, stride: int | None = None) -> tuple[BoardReport, CModel]:

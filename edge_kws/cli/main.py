@@ -20,7 +20,7 @@ COMMANDS = {
     "train": "Train a recipe into a pack.",
     "evaluate": "Measure a pack on recordings.",
     "convert": "Compile a model to C, or turn it into a C array.",
-    "report": "Show what a compiled model costs, layer by layer, and its memory plan.",
+    "report": "Show what a compiled model costs on a core or an emulated board, layer by layer.",
 }
 
 EXIT_ERROR = 2

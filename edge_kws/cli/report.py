@@ -1,8 +1,10 @@
 """`edge-kws report`: what a model costs on a core or on a board, layer by layer."""
 
 import json
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,7 +19,14 @@ if TYPE_CHECKING:
 
 _ROOT = Path(__file__).resolve().parents[2]
 _DEFAULT_CORE = "cortex-m4"
-_NAME_WIDTH = 44
+_WIDTH, _NAME_WIDTH = 100, 44
+_MEMORY = ("flash", "code", "constants", "RAM", "stack", "bit-exact")
+_COUNTS = {
+    "an output": "output_instructions",
+    "a hop": "hop_instructions",
+    "costliest hop": "most_hop_instructions",
+    "a second of audio": "second_instructions",
+}
 
 
 def report(
@@ -79,82 +88,70 @@ def _on_board(source: "ModelSource", board: str, stride: int | None, as_json: bo
 
 
 def _show(found: "BoardReport") -> None:
-    parts = [("model", found.model)] + ([("front end", found.frontend)] if found.frontend else [])
     how = "ESTIMATED" if found.estimated else f"measured, {found.compiler}"
     print(f"{found.name} on {found.board} ({found.core}): {how}; {_form(found.streaming, found.output_rows)}")
     if found.estimated:
-        print(f"Nothing was run. {found.estimated}")
+        print(fill(f"Nothing was run, figures with ~ are estimates. {found.estimated}", _WIDTH))
+    about = "~" if found.estimated else ""
+    parts = [("model", found.model)] + ([("front end", found.frontend)] if found.frontend else [])
+    both = [("both", _both(found.model, found.frontend))] if found.frontend else []
+    _table("bytes", _MEMORY, [(name, *_memory(part, about)) for name, part in [*parts, *both]])
+    _table("instructions", tuple(_COUNTS), [(name, *_instructions(part, about)) for name, part in [*parts, *both]])
+    _show_layers(found, about)
+
+
+def _table(first: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A blank line and a table, without the columns that hold nothing."""
     print()
-    headers = ("bytes", "flash", "code", "constants", "RAM", "stack", "bit-exact")
-    rows = [(name, *_memory(part)) for name, part in parts]
-    if found.frontend:
-        rows.append(("both", *_both(found.model, found.frontend)))
-    show(columns(headers, rows, right=headers[1:]))
-    print()
-    headers = ("instructions", "an output", "a hop", "costliest hop", "a second of audio")
-    rows = [(name, *_instructions(part)) for name, part in parts]
-    if found.frontend:
-        totals = [_added(getattr(found.model, key), getattr(found.frontend, key)) for key in _COUNTS]
-        rows.append(("both", *map(_count, totals)))
-    show(columns(headers, rows, right=headers[1:]))
-    print()
-    _show_layers(found)
+    kept = [n for n in range(len(headers)) if any(row[n + 1] for row in rows)]
+    names = [headers[n] for n in kept]
+    show(columns((first, *names), [(row[0], *(row[n + 1] for n in kept)) for row in rows], right=names))
 
 
-_COUNTS = ("output_instructions", "hop_instructions", "most_hop_instructions", "second_instructions")
-
-
-def _show_layers(found: "BoardReport") -> None:
+def _show_layers(found: "BoardReport", about: str) -> None:
     total = found.model.output_instructions
-    headers = ("layer", "constants", "rows kept", "MACs", "instructions", "share", "a MAC")
     rows = [
         (
             layer.name if len(layer.name) <= _NAME_WIDTH else layer.name[: _NAME_WIDTH - 1] + "…",
             f"{layer.constant_bytes:,}",
             f"{layer.ring_bytes:,}",
             f"{layer.macs:,}",
-            f"{layer.instructions:,.0f}",
+            f"{about}{layer.instructions:,.0f}",
             f"{layer.instructions / total:.1%}" if total else "",
-            f"{layer.instructions / layer.macs:.2f}" if layer.macs else "",
+            f"{layer.instructions / layer.macs:.2f}" if layer.macs and not found.estimated else "",
         )
         for layer in found.layers
     ]
     constants, macs = sum(layer.constant_bytes for layer in found.layers), sum(layer.macs for layer in found.layers)
-    rows.append(
-        ("all", f"{constants:,}", f"{found.arena_bytes:,}", f"{macs:,}", f"{total:,.0f}", "", f"{total / macs:.2f}" if macs else "")
-    )
-    show(columns(headers, rows, right=headers[1:]))
-    what = "estimated from multiplications" if found.estimated else "counted"
-    print(f"Of one output; instructions {what}. Rows share addresses: the arena is below their sum. Instructions are not cycles.")
+    mean = f"{total / macs:.2f}" if macs and not found.estimated else ""
+    rows.append(("all", f"{constants:,}", f"{found.arena_bytes:,}", f"{macs:,}", f"{about}{total:,.0f}", "", mean))
+    _table("layer", ("constants", "rows kept", "MACs", "instructions", "share", "a MAC"), rows)
+    how = "estimated from MACs, within a factor of about two" if found.estimated else "counted exactly; they are not cycles"
+    print(f"All of one output. Instructions: {how}.\nRows kept share addresses: together they take less than their sum.")
 
 
 def _form(streaming: bool, rows: int) -> str:
     return f"one output every {rows} rows" if streaming else f"whole windows of {rows} rows"
 
 
-def _memory(part: "PartCost") -> tuple[str, ...]:
-    sizes = (part.code_bytes + part.constant_bytes, part.code_bytes, part.constant_bytes, part.ram_bytes, part.stack_bytes)
-    return (*(f"{size:,}" for size in sizes), _verdict(part.bit_exact))
+def _memory(part: "PartCost", about: str) -> tuple[str, ...]:
+    flash = part.code_bytes + part.constant_bytes
+    exact = "not run" if part.bit_exact is None else "yes" if part.bit_exact else "NO"
+    marked = [f"{about}{size:,}" for size in (flash, part.code_bytes, part.constant_bytes, part.ram_bytes, part.stack_bytes)]
+    return (*marked, exact)
 
 
-def _both(model: "PartCost", frontend: "PartCost") -> tuple[str, ...]:
-    code, constants = model.code_bytes + frontend.code_bytes, model.constant_bytes + frontend.constant_bytes
+def _both(model: "PartCost", frontend: "PartCost") -> "PartCost":
+    """Sums; the stack is one's after the other's."""
+    sums = {key: _added(getattr(model, key), getattr(frontend, key)) for key in asdict(model)}
     exact = None if model.bit_exact is None else bool(model.bit_exact and frontend.bit_exact)
-    sizes = (code + constants, code, constants, model.ram_bytes + frontend.ram_bytes, max(model.stack_bytes, frontend.stack_bytes))
-    return (*(f"{size:,}" for size in sizes), _verdict(exact))
-
-
-def _verdict(exact: bool | None) -> str:
-    return "not run" if exact is None else "yes" if exact else "NO"
-
-
-def _instructions(part: "PartCost") -> tuple[str, ...]:
-    return tuple(_count(getattr(part, key)) for key in _COUNTS)
+    return replace(model, **{**sums, "stack_bytes": max(model.stack_bytes, frontend.stack_bytes), "bit_exact": exact})
 
 
 def _added(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one + other
 
 
-def _count(count: float | None) -> str:
-    return "" if count is None else f"{count:,.0f}"
+def _instructions(part: "PartCost", about: str) -> tuple[str, ...]:
+    counts = [getattr(part, key) for key in _COUNTS.values()]
+    return tuple("" if count is None else f"{about}{count:,.0f}" for count in counts)

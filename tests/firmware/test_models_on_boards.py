@@ -8,7 +8,8 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from edge_kws.pack import Pack
-from edge_kws_boards.model_firmware import compile_model, model_firmware
+from edge_kws_boards.model_firmware import model_firmware
+from edge_kws_converters.compiler import compile_model
 from tests.firmware.test_boards import installed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,7 +21,8 @@ def test_commands_stream_with_litert_bytes(tmp_path: Path, name: str) -> None:
     board, pack, model = installed(name), Pack.load(PACK), PACK.read_bytes()
     frames, stride = pack.window_frames, pack.inference_stride_hops
     rows = np.random.default_rng(3).integers(-128, 128, (frames + 3 * stride, 40), np.int8)
-    run = model_firmware(board, compile_model(model, board.core, stride=stride), tmp_path, root=ROOT).run(rows.tobytes())
+    compiled = compile_model(model, core=board.core, stride=stride, c_name="measured")
+    run = model_firmware(board, compiled, tmp_path, root=ROOT).run(rows.tobytes())
     interpreter: Any = Interpreter(model_content=model, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
     interpreter.allocate_tensors()
     expected = b""
