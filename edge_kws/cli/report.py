@@ -116,8 +116,8 @@ def _show_layers(found: "BoardReport", about: str) -> None:
             f"{layer.constant_bytes:,}",
             f"{layer.ring_bytes:,}",
             f"{layer.macs:,}",
-            f"{about}{layer.instructions:,.0f}",
-            f"{layer.instructions / total:.1%}" if total else "",
+            f"{about}{layer.instructions:,.0f}" if layer.instructions else "",
+            f"{layer.instructions / total:.1%}" if layer.instructions else "",
             f"{layer.instructions / layer.macs:.2f}" if layer.macs and not found.estimated else "",
         )
         for layer in found.layers
@@ -127,7 +127,7 @@ def _show_layers(found: "BoardReport", about: str) -> None:
     rows.append(("all", f"{constants:,}", f"{found.arena_bytes:,}", f"{macs:,}", f"{about}{total:,.0f}", "", mean))
     _table("layer", ("constants", "rows kept", "MACs", "instructions", "share", "a MAC"), rows)
     how = "estimated from MACs, within a factor of about two" if found.estimated else "counted exactly; they are not cycles"
-    print(f"All of one output. Instructions: {how}.\nRows kept share addresses: together they take less than their sum.")
+    print(f"Every figure is of one output. Instructions: {how}.\nRows kept share addresses: together they take less than their sum.")
 
 
 def _form(streaming: bool, rows: int) -> str:

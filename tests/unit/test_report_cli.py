@@ -10,6 +10,7 @@ import pytest
 from edge_kws.cli.main import main
 from edge_kws_boards.emulator import BOARDS
 from edge_kws_boards.estimate import TYPICAL
+from edge_kws_boards.report import obstacle
 from edge_kws_converters.compiler import compile_model
 from edge_kws_converters.costs import model_cost
 from tests.golden.tiny_model import tiny_model, tiny_pack
@@ -52,6 +53,10 @@ def test_without_tools_a_board_is_estimated_and_says_so(
     assert found["model"]["bit_exact"] is None
     assert found["compiler"] is None
     assert found["model"]["second_instructions"] > 0
+
+
+def test_an_installed_copy_is_sent_to_a_checkout(tmp_path: Path) -> None:
+    assert "run in a checkout" in str(obstacle(BOARDS["m4"], tmp_path))
 
 
 def test_estimates_are_near_what_was_measured() -> None:
