@@ -148,7 +148,8 @@ def read_recipe(path: Path) -> tuple[Recipe, str]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: expected a recipe (TOML), found {getattr(error, "strerror", None) or error}; see recipes/ for examples") from error
+        found = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{path}: expected a recipe (TOML), found {found}; see recipes/ for examples") from error
     return parse_recipe(text, str(path)), text
 
 
