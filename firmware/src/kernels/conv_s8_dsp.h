@@ -115,7 +115,8 @@ EKWS_KERNEL const uint32_t *ekws_conv_four_dsp(const uint32_t *a, const uint32_t
       a3 = ekws_smlad(y, odd1, a3);          \
     }                                        \
   }
-  for (const uint32_t *const most = end - depth / 4 % 4 * 2; a != most;) {
+  for (const uint32_t *const most = end - depth / 4 % 8 * 2; a != most;) {
+    EKWS_CONV_DSP_FOUR EKWS_CONV_DSP_FOUR EKWS_CONV_DSP_FOUR EKWS_CONV_DSP_FOUR
     EKWS_CONV_DSP_FOUR EKWS_CONV_DSP_FOUR EKWS_CONV_DSP_FOUR EKWS_CONV_DSP_FOUR
   }
   while (a != end) {
@@ -147,6 +148,7 @@ __attribute__((noinline, unused)) static void ekws_conv_3_dsp(const uint32_t *ac
 /* `count` bytes to int16, two words for each four, `pitch` words between them; whatever fills the last four meets weights of zero. */
 EKWS_KERNEL void ekws_widen_dsp(const int8_t *from, int32_t count, uint32_t *to, int32_t pitch) {
   uint32_t word;
+#pragma GCC unroll 4
   for (const int8_t *const end = from + count / 4 * 4; from != end; from += 4, to += pitch) {
     memcpy(&word, from, 4);
     to[0] = ekws_sxtb16(word);

@@ -169,7 +169,7 @@ EKWS_KERNEL void ekws_depthwise_pixel_dsp(ekws_conv_shape_t s, const int8_t *con
   int32_t acc0 = (int32_t)bias0, acc1 = (int32_t)bias1, acc2 = (int32_t)bias2, acc3 = (int32_t)bias3;
   const int inside = first >= 0 && first + (s.kernel_width - 1) * s.dilation_width < s.in_width;
   const int32_t at = first * s.in_channels + channel;
-#pragma GCC unroll 5
+#pragma GCC unroll 16
   for (int32_t ky = 0; ky < s.kernel_height; ky++) {
     const int8_t *tap = rows[ky] + at;
     uint32_t word;
