@@ -155,7 +155,6 @@ EKWS_KERNEL void ekws_widen_four_dsp(uint32_t word, uint32_t *to) {
 /* `count` bytes to int16, two words for each four, `pitch` words between them; whatever fills the last four meets weights of zero. */
 EKWS_KERNEL void ekws_widen_dsp(const int8_t *from, int32_t count, uint32_t *to, int32_t pitch) {
   uint32_t word;
-#pragma GCC unroll 4
   for (const int8_t *const end = from + count / 4 * 4; from != end; from += 4, to += pitch) {
     memcpy(&word, from, 4);
     ekws_widen_four_dsp(word, to);
