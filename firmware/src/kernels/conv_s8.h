@@ -8,6 +8,9 @@
 EKWS_KERNEL void ekws_dot4_s8(const int8_t *q, const int8_t *w, int32_t pitch, int32_t n, int32_t *sums) {
   int32_t a = sums[0], b = sums[1], c = sums[2], d = sums[3];
   const int8_t *w1 = w + pitch, *w2 = w1 + pitch, *w3 = w2 + pitch;
+#if defined(__arm__) || (defined(__riscv) && __riscv_xlen == 32)
+#pragma GCC unroll 8
+#endif
   for (int32_t i = 0; i < n; i++) {
     const int32_t x = q[i];
     a += x * w[i];
