@@ -24,7 +24,7 @@ from edge_kws.training.measurement import decoder_config, measured_clips, measur
 from edge_kws.training.recipe import UNKNOWN, Recipe
 
 CALIBRATION_WINDOWS = 400
-GOLDEN_WINDOWS = 2
+GOLDEN_WINDOWS = 1
 _VALIDATION_CLIPS = 120
 
 
