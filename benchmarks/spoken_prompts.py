@@ -12,6 +12,8 @@ SOUNDS = Path("/usr/share/asterisk/sounds")
 KEPT_ONCE = "tt-monkeys"
 """The same apes shriek in every language."""
 
+WAV_HEADER_BYTES = 128
+
 
 def main() -> None:
     """Converts every prompt that is not there yet."""
@@ -29,7 +31,10 @@ def main() -> None:
         part = target.with_suffix(".part.wav")
         command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-y", "-f", "g722", "-i", prompt, "-ar", "16000", "-ac", "1", part]
         subprocess.run(command, check=True)
-        part.replace(target)
+        if part.stat().st_size > WAV_HEADER_BYTES:
+            part.replace(target)
+        else:
+            part.unlink()  # a prompt without a sound: Russian has no "is"
     print(f"{folder}: {len(list(folder.glob('*.wav')))} prompts")
 
 

@@ -35,7 +35,7 @@ def pack_conv(weights: NDArray[np.int8], channels: Channels, shape: ConvShape) -
     shift = np.ones(len(padded), np.int64)
     shift[:count] = channels.shift
     bias = np.zeros(len(padded), "<i4")
-    bias[:count] = channels.bias
+    bias[:count] = 2 * channels.bias  # |acc| < 2^30 holds for the bias too
     columns = np.zeros((len(padded), 3), "<i4")
     columns[:count, 0] = channels.multiplier
     columns[:, 1], columns[:, 2] = _rounding_offset(shift, shape.out_zero), shift
@@ -65,10 +65,11 @@ def pack_depthwise(weights: NDArray[np.int8], channels: Channels, shape: ConvSha
     """
     count = weights.shape[2]
     offset = _rounding_offset(channels.shift.astype(np.int64), shape.out_zero)
-    taps = weights.reshape(-1, count).T.astype("<i2")
+    taps = 2 * weights.reshape(-1, count).T.astype("<i2")
+    bias = (2 * channels.bias).astype("<i4")
     if depthwise_in_pairs(shape):
         first, third = taps[:, [0, 3, 1, 4, 2, 5]], taps[:, 6:]
-        columns = np.stack([channels.bias, channels.multiplier, offset], 1).astype("<i4")
+        columns = np.stack([bias, channels.multiplier, offset], 1).astype("<i4")
         shift = channels.shift.astype("<i2")
         return b"".join(
             first[c].tobytes() + columns[c, :1].tobytes() + third[c].tobytes() + shift[c].tobytes() + columns[c, 1:].tobytes()
@@ -77,7 +78,7 @@ def pack_depthwise(weights: NDArray[np.int8], channels: Channels, shape: ConvSha
     parts: list[bytes] = []
     for c in range(0, count, 4):
         four = slice(c, c + 4)
-        parts.append(channels.bias[four].astype("<i4").tobytes() + taps[[c, c + 2, c + 1, c + 3]].T.tobytes())
+        parts.append(bias[four].tobytes() + taps[[c, c + 2, c + 1, c + 3]].T.tobytes())
         parts.append(np.stack([channels.multiplier[four], offset[four], channels.shift[four]], 1).astype("<i4").tobytes())
     return b"".join(parts)
 

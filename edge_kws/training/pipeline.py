@@ -24,7 +24,7 @@ from edge_kws.training.measurement import decoder_config, measured_clips, measur
 from edge_kws.training.recipe import UNKNOWN, Recipe
 
 CALIBRATION_WINDOWS = 400
-GOLDEN_WINDOWS = 2
+GOLDEN_WINDOWS = 1
 _VALIDATION_CLIPS = 120
 
 
@@ -43,13 +43,13 @@ def run(recipe: Recipe, text: str, root: Path, out: Path, cache: Path, say: Say)
         ConfigError: data that is missing or unfit.
         QuantizationError: the model could not be quantised.
     """
-    import keras
+    prepared = prepare(recipe, root, cache, say)
+    import keras  # takes seconds: data that is missing is told before
 
     from edge_kws.training.students import build_student
 
     out.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(recipe.seed)
-    prepared = prepare(recipe, root, cache, say)
     examples = Examples(recipe, prepared.training)
     model = build_student(recipe.student, recipe.window_frames, recipe.frontend.mel_bins, len(recipe.labels))
     say(f"student {recipe.student.family}: {model.count_params()} parameters; checkpoints in {out}")

@@ -71,7 +71,10 @@ class TrainingSection(_Section):
         default=0.5, ge=0, le=1, description="share of a word's examples that come from pictures where it has both"
     )
     hard_negative_share: float = Field(
-        default=0.5, ge=0, le=1, description="share of negative seconds where the model errs, from half time on"
+        default=0.5,
+        ge=0,
+        le=1,
+        description="wake words, from half time on: share of negatives drawn where the model errs, and share of each batch's that counts",
     )
 
 
@@ -148,7 +151,8 @@ def read_recipe(path: Path) -> tuple[Recipe, str]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: expected a recipe (TOML), found {error}; see recipes/ for examples") from error
+        found = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{path}: expected a recipe (TOML), found {found}; see recipes/ for examples") from error
     return parse_recipe(text, str(path)), text
 
 

@@ -113,3 +113,29 @@ def test_what_cannot_be_streamed_exactly_is_refused(model: bytes, named: str, re
 def test_plan_of_the_benchmark_model_fits_a_small_part(root: Path, tmp_path: Path) -> None:
     program = check_whole(foreign_model(root, "kws_ref_model"), tmp_path)
     assert program.arena_bytes <= 5000
+
+
+def _conv1d() -> bytes:
+    """What Keras makes of Conv1D: a series as an image of one row, and back, averaged over time."""
+    rng = np.random.default_rng(3)
+    net = OperatorModel()
+    source = net.tensor((1, 15, 5), 0.05, -128, name="features")
+    image = net.tensor((1, 1, 15, 5), 0.05, -128)
+    net.operator("RESHAPE", [source, net.ints([1, 1, 15, 5])], [image], options("Reshape", newShape=[1, 1, 15, 5]))
+    weights = net.tensor((7, 1, 3, 5), [0.01] * 7, 0, rng.integers(-127, 128, (7, 1, 3, 5)).astype(np.int8))
+    bias = net.tensor((7,), [0.0005] * 7, 0, rng.integers(-500, 500, 7).astype(np.int32))
+    hidden = net.tensor((1, 1, 7, 7), 0.08, -20)
+    net.operator("CONV_2D", [image, weights, bias], [hidden], options("Conv2D", padding=1, strideH=1, strideW=2))
+    series = net.tensor((1, 7, 7), 0.08, -20)
+    net.operator("RESHAPE", [hidden, net.ints([1, 7, 7])], [series], options("Reshape", newShape=[1, 7, 7]))
+    average = net.tensor((1, 7), 0.05, 3, name="average")
+    net.operator("MEAN", [series, net.ints([1])], [average], options("Reducer", keepDims=False))
+    return net.finish(source, average)
+
+
+@pytest.mark.parametrize("stride", [0, 1, 2, 3])
+def test_conv1d_runs_over_time(stride: int, tmp_path: Path) -> None:
+    if stride:
+        check_stream(_conv1d(), tmp_path, stride, feature_rows(15 + 6 * stride, 5))
+    else:
+        assert check_whole(_conv1d(), tmp_path).input.rows == 15

@@ -6,7 +6,19 @@ from pathlib import Path
 
 import pytest
 
-_PARTS = ("edge_kws", "quantization", "firmware", "models", "examples", "pyproject.toml", "hatch_build.py", "README.md", "LICENSE")
+_PARTS = (
+    "edge_kws",
+    "boards",
+    "converters",
+    "quantization",
+    "firmware",
+    "models",
+    "examples",
+    "pyproject.toml",
+    "hatch_build.py",
+    "README.md",
+    "LICENSE",
+)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Graph -> graph: conversions at the edges off, state of resource variables turned into history rows, unused nodes dropped."""
 
 from edge_kws_converters.graph import Graph, Node
+from edge_kws_converters.passes.upright import upright
 
 _OUTPUT_CONVERSIONS = ("dequantize", "quantize")
 
@@ -10,7 +11,7 @@ def clean(graph: Graph) -> Graph:
     _strip_edges(graph)
     _find_history(graph)
     _drop_unused(graph)
-    return graph
+    return upright(graph)
 
 
 def _strip_edges(graph: Graph) -> None:

@@ -74,9 +74,10 @@ class Lowering:
         """Makes a ring the view of a tensor."""
         found = self.graph.quantized(node, tensor)
         assert found.quantization is not None
-        if found.rows != (ring.rows, ring.width, ring.channels):
+        rows, width, channels = found.rows
+        if rows != ring.rows or width * channels != ring.row_bytes:
             raise self.graph.refuse(node, f"an output of {(ring.rows, ring.width, ring.channels)}", f"{found.shape}", "export it again")
-        self.views[tensor] = View(ring, ring.rows, ring.width, ring.channels, found.quantization)
+        self.views[tensor] = View(ring, rows, width, channels, found.quantization)
 
     def ring(self, node: Node, rows: int, width: int, channels: int) -> Ring:
         """A new ring, named as the node's output."""

@@ -5,7 +5,7 @@ from edge_kws_converters.graph import Node, Quantization
 from edge_kws_converters.passes.lower import Lowering, View
 from edge_kws_converters.program import Edge, Layer
 
-NEAREST, SCALE, DIVIDED = range(3)
+NEAREST, DIVIDED = range(2)
 """The modes of pool_s8.h."""
 
 
@@ -64,7 +64,7 @@ def _add(lowering: Lowering, node: Node, kind: str, edge: Edge, out: tuple[int, 
 
 
 def mean(lowering: Lowering, node: Node) -> None:
-    """MEAN over rows, width or both; TFLite has two roundings for it."""
+    """MEAN over rows, width or both."""
     from edge_kws_converters.passes.lower_layers import quantization_of
 
     graph = lowering.graph
@@ -77,23 +77,17 @@ def mean(lowering: Lowering, node: Node) -> None:
     kh, kw = view.rows if 1 in axes else 1, view.width if 2 in axes else 1
     rows, width = view.rows // kh, view.width // kw
     shape = _shape(view, (width, kh, kw, kw, 0), -128, 127)
-    both = node.options["keep_dims"] and len(source.shape) == 4 and axes == [1, 2]
-    shape |= _rounding(view.quantization, result, kh * kw, both)
+    shape |= _rounding(view.quantization, result, kh * kw)
     stride = view.ring.rows if lowering.has_history and kh > 1 else kh if kh > 1 else 1
     edge = lowering.edge(node, view, rows, kh, 1, stride)
-    out = graph.tensors[node.outputs[0]].rows
-    if out != (rows, width, view.channels) and out[0] * out[1] * out[2] != rows * width * view.channels:
-        raise graph.refuse(node, f"an output of {(rows, width, view.channels)}", f"{out}")
-    if out != (rows, width, view.channels) and rows != 1:
-        raise graph.refuse(node, "a mean over width that keeps its axis", f"{graph.tensors[node.outputs[0]].shape}", "set keep_dims")
-    _add(lowering, node, "average_pool", edge, out if rows == 1 and width == 1 else (rows, width, view.channels), shape)
+    if graph.tensors[node.outputs[0]].rows[0] != rows:
+        raise graph.refuse(node, "a mean that keeps its axis", f"{graph.tensors[node.outputs[0]].shape}", "set keep_dims")
+    _add(lowering, node, "average_pool", edge, (rows, width, view.channels), shape)
 
 
-def _rounding(source: Quantization, result: Quantization, count: int, both: bool) -> dict[str, int]:
+def _rounding(source: Quantization, result: Quantization, count: int) -> dict[str, int]:
+    """The division by the count goes into the multiplier, which loses its normal form."""
     factor = quantize_multiplier(float(source.scale) / float(result.scale))
-    fields = {"mode": SCALE, "multiplier": factor.mantissa, "shift": factor.shift, "out_zero": result.zero_point}
-    if both:
-        return fields
-    # The division by the count goes into the multiplier, which loses its normal form.
     bits = min(count.bit_length() - 1, 31 - factor.shift)
-    return fields | {"mode": DIVIDED, "multiplier": (factor.mantissa << bits) // count, "shift": factor.shift + bits}
+    multiplier = (factor.mantissa << bits) // count
+    return {"mode": DIVIDED, "multiplier": multiplier, "shift": factor.shift + bits, "out_zero": result.zero_point}

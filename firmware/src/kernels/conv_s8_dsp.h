@@ -1,9 +1,9 @@
 /* Convolution of int8 rows with DSP instructions (Cortex-M4, M7, M33): pointwise, first layers, fully connected.
  *
- * Activations of up to three pixels are widened to int16 once; weights stay bytes and are widened in registers for all pixels and
+ * Activations of up to three pixels are doubled and widened to int16 once; weights stay bytes and are widened in registers for all pixels and
  * for two channels at a time. Widening takes bytes 0 and 2, then 1 and 3: both sides in the same order, so their products fit.
  *
- * Weights, for each pair of output channels: bias 0, bias 1 | (depth / 4) (4 weights of channel 0, 4 of channel 1) |
+ * Weights, for each pair of output channels: 2 bias 0, 2 bias 1 | (depth / 4) (4 weights of channel 0, 4 of channel 1) |
  * multiplier, offset, shift of channel 0 | the same of channel 1; all int32 but the weights. depth is kernel_height times
  * kernel_width in_channels, that rounded up to 4 with weights of zero. An odd last channel has a partner of zeros. */
 #ifndef EKWS_CONV_S8_DSP_H
@@ -115,7 +115,8 @@ EKWS_KERNEL const uint32_t *ekws_conv_four_dsp(const uint32_t *a, const uint32_t
       a3 = ekws_smlad(y, odd1, a3);          \
     }                                        \
   }
-  for (const uint32_t *const most = end - depth / 4 % 4 * 2; a != most;) {
+  for (const uint32_t *const most = end - depth / 4 % 8 * 2; a != most;) {
+    EKWS_CONV_DSP_FOUR EKWS_CONV_DSP_FOUR EKWS_CONV_DSP_FOUR EKWS_CONV_DSP_FOUR
     EKWS_CONV_DSP_FOUR EKWS_CONV_DSP_FOUR EKWS_CONV_DSP_FOUR EKWS_CONV_DSP_FOUR
   }
   while (a != end) {
@@ -144,19 +145,24 @@ __attribute__((noinline, unused)) static void ekws_conv_3_dsp(const uint32_t *ac
   ekws_conv_pixels_dsp(3, acts, w, depth, channels, out);
 }
 
+/* Four bytes to int16, doubled: requantisation wants twice the sum. */
+EKWS_KERNEL void ekws_widen_four_dsp(uint32_t word, uint32_t *to) {
+  const uint32_t even = ekws_sxtb16(word), odd = ekws_sxtb16_odd(word);
+  to[0] = ekws_sadd16(even, even);
+  to[1] = ekws_sadd16(odd, odd);
+}
+
 /* `count` bytes to int16, two words for each four, `pitch` words between them; whatever fills the last four meets weights of zero. */
 EKWS_KERNEL void ekws_widen_dsp(const int8_t *from, int32_t count, uint32_t *to, int32_t pitch) {
   uint32_t word;
   for (const int8_t *const end = from + count / 4 * 4; from != end; from += 4, to += pitch) {
     memcpy(&word, from, 4);
-    to[0] = ekws_sxtb16(word);
-    to[1] = ekws_sxtb16_odd(word);
+    ekws_widen_four_dsp(word, to);
   }
   if (count % 4 != 0) {
     word = 0;
     memcpy(&word, from, (uint32_t)(count % 4));
-    to[0] = ekws_sxtb16(word);
-    to[1] = ekws_sxtb16_odd(word);
+    ekws_widen_four_dsp(word, to);
   }
 }
 
@@ -187,7 +193,7 @@ EKWS_KERNEL void ekws_conv_direct_dsp(ekws_conv_shape_t s, const int8_t *const *
   for (int32_t o = 0; o < s.out_channels; o += 2) {
     uint32_t bias0, bias1, odd0, odd1;
     ekws_load_two(&w, &bias0, &bias1);
-    int32_t a0 = (int32_t)bias0, a1 = (int32_t)bias1;
+    int32_t a0 = 0, a1 = 0;
     for (int32_t ky = 0; ky < s.kernel_height; ky++) {
       const int8_t *from = rows[ky];
       for (int32_t i = 0; i < run; i += 4, from += 4) {
@@ -199,6 +205,8 @@ EKWS_KERNEL void ekws_conv_direct_dsp(ekws_conv_shape_t s, const int8_t *const *
         a1 = ekws_smlad(y, odd1, ekws_smlad(x, even1, a1));
       }
     }
+    a0 = (int32_t)bias0 + 2 * a0;
+    a1 = (int32_t)bias1 + 2 * a1;
     if (o + 1 < s.out_channels) {
       ekws_conv_two_dsp(a0, a1, &w, out + o);
     } else {

@@ -3,7 +3,7 @@
  * 3x3 with stride 1: rows 0 and 1 of a column become one word, so that one SMLAD serves two taps; row 2 stays in pairs of channels.
  * Any other kernel: four channels of a tap at a time.
  *
- * Weights, for each four channels. 3x3: for each channel (w00, w10) (w01, w11) (w02, w12), bias, (w20, w21) (w22, shift), multiplier, offset;
+ * Weights, doubled like the biases, for each four channels. 3x3: for each channel (w00, w10) (w01, w11) (w02, w12), bias, (w20, w21) (w22, shift), multiplier, offset;
  * pairs are int16, the others int32. Other: 4 biases; for each tap int16 channels 0, 2, 1, 3; 4 times multiplier, offset, shift. */
 #ifndef EKWS_DEPTHWISE_S8_DSP_H
 #define EKWS_DEPTHWISE_S8_DSP_H
@@ -169,7 +169,7 @@ EKWS_KERNEL void ekws_depthwise_pixel_dsp(ekws_conv_shape_t s, const int8_t *con
   int32_t acc0 = (int32_t)bias0, acc1 = (int32_t)bias1, acc2 = (int32_t)bias2, acc3 = (int32_t)bias3;
   const int inside = first >= 0 && first + (s.kernel_width - 1) * s.dilation_width < s.in_width;
   const int32_t at = first * s.in_channels + channel;
-#pragma GCC unroll 5
+#pragma GCC unroll 16
   for (int32_t ky = 0; ky < s.kernel_height; ky++) {
     const int8_t *tap = rows[ky] + at;
     uint32_t word;

@@ -30,7 +30,6 @@ EKWS_DSP_2(shadd16, uint32_t, "shadd16 %0, %1, %2")               /* (a + b) >> 
 EKWS_DSP_2(shsub16, uint32_t, "shsub16 %0, %1, %2")
 EKWS_DSP_2(sasx, uint32_t, "sasx %0, %1, %2")                     /* lo - hi', hi + lo' */
 EKWS_DSP_2(ssax, uint32_t, "ssax %0, %1, %2")                     /* lo + hi', hi - lo' */
-EKWS_DSP_2(smmulr, int32_t, "smmulr %0, %1, %2")                  /* upper half of the signed product, rounded */
 EKWS_DSP_2(smulbb, int32_t, "smulbb %0, %1, %2")
 EKWS_DSP_2(smultt, int32_t, "smultt %0, %1, %2")
 EKWS_DSP_2(smuad, int32_t, "smuad %0, %1, %2")                    /* lo lo' + hi hi' */
@@ -45,6 +44,7 @@ EKWS_DSP_3(smlad, "smlad %0, %1, %2, %3")
 EKWS_DSP_3(smladx, "smladx %0, %1, %2, %3")                       /* c + lo hi' + hi lo' */
 EKWS_DSP_3(smlsd, "smlsd %0, %1, %2, %3")                         /* c + lo lo' - hi hi' */
 EKWS_DSP_3(smlabb, "smlabb %0, %1, %2, %3")
+EKWS_DSP_3(smmlar, "smmlar %0, %1, %2, %3")                       /* c + upper half of the signed product, rounded */
 EKWS_DSP_3(smlatt, "smlatt %0, %1, %2, %3")
 EKWS_DSP_3(smlatb, "smlatb %0, %1, %2, %3")                       /* c + hi lo' */
 

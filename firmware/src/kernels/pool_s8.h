@@ -6,14 +6,13 @@
 
 /* How a sum becomes an output; each is exactly one of TFLite's reference roundings. */
 #define EKWS_MEAN_NEAREST 0 /* (sum +- count / 2) / count */
-#define EKWS_MEAN_SCALE 1   /* the zero point off, scaled, then as NEAREST */
-#define EKWS_MEAN_DIVIDED 2 /* the zero point off, scaled by a multiplier that holds the division */
+#define EKWS_MEAN_DIVIDED 1 /* the zero point off, scaled by a multiplier that holds the division */
 
 typedef struct {
   int32_t in_width, out_width, channels;
   int32_t kernel_height, kernel_width, stride_width, pad_left;
   int32_t in_zero, out_zero, low, high;
-  int32_t mode, multiplier, shift; /* SCALE, DIVIDED: Q31 and right shift */
+  int32_t mode, multiplier, shift; /* DIVIDED: Q31 and right shift */
 } ekws_pool_shape_t;
 
 EKWS_KERNEL int32_t ekws_nearest(int32_t sum, int32_t count) { return sum > 0 ? (sum + count / 2) / count : (sum - count / 2) / count; }
@@ -22,8 +21,6 @@ EKWS_KERNEL int8_t ekws_mean_s8(ekws_pool_shape_t s, int32_t sum, int32_t count)
   int32_t mean;
   if (s.mode == EKWS_MEAN_NEAREST) {
     mean = ekws_nearest(sum, count);
-  } else if (s.mode == EKWS_MEAN_SCALE) {
-    mean = ekws_nearest(ekws_scale(sum - count * s.in_zero, s.multiplier, s.shift, EKWS_SHIFT_ANY), count) + s.out_zero;
   } else {
     mean = ekws_scale(sum - count * s.in_zero, s.multiplier, s.shift, EKWS_SHIFT_ANY) + s.out_zero;
   }

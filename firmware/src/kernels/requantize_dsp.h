@@ -1,7 +1,8 @@
 /* Requantisation with DSP instructions, for channels whose second shift n is 1 .. 23 and |acc| < 2^30.
  *
- * TFLite rounds twice: h = (2 acc m + 2^31) >> 32, q = (h + (h >> 31) + 2^(n - 1)) >> n, then adds the zero point. `offset` is
- * 2^(n - 1) + (zero point << n): what is added before the shift comes out after it. */
+ * TFLite rounds twice: h = (2 acc m + 2^31) >> 32, q = (h + (h >> 31) + 2^(n - 1)) >> n, then adds the zero point. `twice` is 2 acc: weights
+ * or inputs are doubled before, and so is the bias. `offset` is 2^(n - 1) + (zero point << n): what is added before the shift comes out
+ * after it. The sign of acc serves for that of h: they differ where h is 0 only, and there the shift takes away what was subtracted. */
 #ifndef EKWS_REQUANTIZE_DSP_H
 #define EKWS_REQUANTIZE_DSP_H
 
@@ -9,10 +10,8 @@
 
 #if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
 
-EKWS_DSP_INLINE int8_t ekws_requantize_dsp(int32_t acc, uint32_t multiplier, uint32_t offset, uint32_t shift) {
-  int32_t h = ekws_smmulr((uint32_t)acc << 1, multiplier);
-  h += h >> 31;
-  return (int8_t)ekws_ssat8((h + (int32_t)offset) >> shift);
+EKWS_DSP_INLINE int8_t ekws_requantize_dsp(int32_t twice, uint32_t multiplier, uint32_t offset, uint32_t shift) {
+  return (int8_t)ekws_ssat8(ekws_smmlar((uint32_t)twice, multiplier, (int32_t)offset + (twice >> 31)) >> shift);
 }
 
 /* Narrower activations than int8 has. */
