@@ -94,8 +94,7 @@ class Detector:
         banks = list(dict.fromkeys(configs))  # packs with equal settings share a filter bank, all of them the FFT
         self._frontend = Frontend(*banks)
         self._listeners = [
-            _Listener(pack, config, banks.index(config), _runner(pack, reference))
-            for pack, config in zip(packs, configs, strict=True)
+            _Listener(pack, config, banks.index(config), _runner(pack, reference)) for pack, config in zip(packs, configs, strict=True)
         ]
         self._origin = 0
 
