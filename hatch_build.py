@@ -1,4 +1,4 @@
-"""Build hook: the C library, the shipped packs and the demo's speech go into the wheel, which is tagged py3-none-<platform>."""
+"""Build hook: C library, shipped packs, their compiled C and the demo's speech go into the wheel, tagged py3-none-<platform>."""
 
 import importlib.util
 import sys
@@ -40,9 +40,13 @@ class NativeLibraryHook(BuildHookInterface):  # pyright: ignore[reportMissingTyp
         self._scratch = tempfile.TemporaryDirectory()
         library = Path(self._scratch.name) / native_build.library_name()
         native_build.build(root, library)
+        compiled = library.parent / "compiled"
+        for left_out in native_build.compile_packs(root, compiled):
+            self.app.display_warning(f"edge_kws: note: shipped packs not compiled into this wheel: {left_out}")
         resources = {path: f"edge_kws/packs/{path.name}" for path in root.glob("models/*.tflite")}
         resources |= {path: f"edge_kws/examples/{path.name}" for path in root.glob("examples/demo.*") if path.suffix in {".flac", ".json"}}
         resources |= {path: f"edge_kws_converters/kernels_c/{path.name}" for path in root.glob("firmware/src/kernels/*.h")}
+        resources |= {path: f"edge_kws/compiled/{path.name}" for path in compiled.glob("*")}
         build_data["force_include"] |= {str(path): target for path, target in {library: f"edge_kws/{library.name}", **resources}.items()}
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:

@@ -97,6 +97,22 @@ def build(root: Path, library: Path) -> None:
     raise NativeBuildError(f"{root / 'firmware'}: the sources kept changing during {_ATTEMPTS} builds; try again when they are saved")
 
 
+def compile_packs(root: Path, folder: Path) -> list[str]:
+    """Compile the shipped packs of `root`, as runners/native_library.py names them, into `folder`.
+
+    Returns:
+        Why packs are left out, one line each: they run all the same, in C where the user has a compiler, else in LiteRT.
+    """
+    packs = sorted(root.glob("models/*.tflite"))
+    places = [str(root), str(root / "converters"), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(place for place in places if place)}
+    command = [sys.executable, "-m", "edge_kws.runners.prebuild", str(folder), *map(str, packs)]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return [f"all of them: {(done.stderr.splitlines() or [f'exit code {done.returncode}'])[-1]}"]
+    return done.stdout.splitlines()
+
+
 def _compile(firmware: Path, folder: Path, digest: str) -> Path:
     cmake, cc = tool("cmake"), tool(os.environ.get("CC", "cc"), "gcc", "clang")
     if cmake is not None:

@@ -1,34 +1,18 @@
-"""Runs a model as the C that boards run, compiled once by this machine's compiler and kept in the user's cache.
+"""Runs a model as the C that boards run, compiled (see native_library.py).
 
 Streaming where the model allows it: each step computes only its new rows, and every byte is that of whole windows.
 """
 
 import ctypes
-import hashlib
-import os
-import platform
-import re
-import subprocess
-import sys
-import tempfile
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_kws.errors import ConversionError, ModelError
-from edge_kws.native_build import library_name, tool
+from edge_kws.errors import ModelError
 from edge_kws.runners import ModelStream
+from edge_kws.runners.native_library import host_model, load
 from edge_kws.runners.window_stream import WindowStream
-
-_FLAGS = ("-std=c99", "-O3", "-shared", "-fPIC")
-_SOURCE, _HEADER = "model.c", "model.h"
-
-
-class NoCompilerError(ModelError):
-    """This machine has no working C compiler."""
 
 
 class NativeRunner:
@@ -39,19 +23,13 @@ class NativeRunner:
         stride: frames between windows; `scan` and `stream` are fast for this one, and exact for any.
 
     Raises:
-        NoCompilerError: no C compiler.
+        NoCompilerError: no C compiler, and the model did not come in the wheel.
         ConversionError: a model that the compiler refuses.
         ModelError: the C does not compile here.
     """
 
     def __init__(self, model: bytes, stride: int = 1) -> None:
-        from edge_kws_converters.compiler import compile_model
-        from edge_kws_converters.writers.host import host_source
-
-        try:
-            compiled = compile_model(model, stride=stride)
-        except ConversionError:
-            compiled = compile_model(model)
+        compiled = host_model(model, stride)
         program = compiled.program
         ring = program.input
         if program.output.rows != 1 or program.layers[0].shape:
@@ -60,7 +38,7 @@ class NativeRunner:
         self.classes: int = program.output.row_bytes
         self.streams = program.stride > 0
         self._stride = stride
-        self._library = ctypes.CDLL(str(_build(host_source(compiled), compiled.header)))
+        self._library = load(compiled)
         self._library.ekws_host_state_bytes.restype = ctypes.c_size_t
         self._state = ctypes.create_string_buffer(self._library.ekws_host_state_bytes())
 
@@ -143,46 +121,3 @@ class _NativeStream:
         self._given += due
         self._early = made[due:]
         return made[:due]
-
-
-def cache_folder() -> Path:
-    """Where compiled models are kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "edge_kws" / "native"
-
-
-def _build(source: str, header: str) -> Path:
-    """The shared library of this source: from the cache, else compiled, whole or not at all."""
-    compiler = _compiler()
-    key = "\n".join([*compiler, platform.machine(), sys.platform, *_FLAGS, header, source])
-    library = cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}{Path(library_name()).suffix}"
-    if library.is_file():
-        return library
-    try:
-        library.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".build-", dir=library.parent) as folder:
-            (Path(folder) / _SOURCE).write_text(source)
-            (Path(folder) / _HEADER).write_text(header)
-            built = Path(folder) / library.name
-            _run([compiler[0], *_FLAGS, f"-I{folder}", str(Path(folder) / _SOURCE), "-o", str(built)])
-            built.replace(library)
-    except OSError as error:
-        raise ModelError(f"{library.parent}: expected a folder to keep compiled models in, found: {error}; set XDG_CACHE_HOME") from None
-    return library
-
-
-@cache
-def _compiler() -> tuple[str, str]:
-    """Path and version line of the C compiler. Raises NoCompilerError."""
-    found = tool(os.environ.get("CC", "cc"), "gcc", "clang")
-    if found is None:
-        raise NoCompilerError("no C compiler: expected cc, gcc or clang, found none; apt-get install gcc libc6-dev")
-    version = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout.splitlines()
-    return found, version[0] if version else ""
-
-
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        errors = [line for line in done.stderr.splitlines() if re.search(r"error|cannot|undefined", line)]
-        found = (errors or done.stderr.splitlines() or [f"exit code {done.returncode}"])[0]
-        raise ModelError(f"compiled model: expected C that {command[0]} compiles, found: {found[:200]}; install gcc and libc6-dev")

@@ -7,10 +7,11 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_kws.errors import ModelError
-from edge_kws.runners import ModelRunner, native
+from edge_kws.runners import ModelRunner, native_library
 from edge_kws.runners.choose import _note, open_runner
 from edge_kws.runners.litert import LiteRtRunner
-from edge_kws.runners.native import NativeRunner, NoCompilerError, cache_folder
+from edge_kws.runners.native import NativeRunner
+from edge_kws.runners.native_library import NoCompilerError, cache_folder
 from tests.golden.tiny_model import FRAMES, FRONTEND, LABELS, features, tiny_model
 
 BINS = FRONTEND.mel_bins
@@ -82,11 +83,68 @@ def test_compiled_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert len(list(cache_folder().iterdir())) == 2
 
 
+_FAKE_ZIG = """
+import os, subprocess, sys
+with open(os.environ["ZIG_LOG"], "a") as log:
+    log.write(" ".join(sys.argv[1:]) + chr(10))
+command, target, *rest = sys.argv[1:]
+assert (command, target) == ("cc", "-mcpu=baseline")
+sys.exit(subprocess.call(["cc", *rest]))
+"""
+
+
+def test_ziglang_compiles_where_the_system_has_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package, log = tmp_path / "site" / "ziglang", tmp_path / "log"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text(_FAKE_ZIG)
+    monkeypatch.syspath_prepend(package.parent)
+    monkeypatch.setenv("PYTHONPATH", str(package.parent))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("ZIG_LOG", str(log))
+    monkeypatch.setattr(native_library, "tool", lambda *_: None)
+    native_library._compiler.cache_clear()
+    try:
+        runner = NativeRunner(tiny_model(), 1)
+    finally:
+        native_library._compiler.cache_clear()
+    assert [line.split()[:3] for line in log.read_text().splitlines()] == [
+        ["cc", "-mcpu=baseline", "--version"],
+        ["cc", "-mcpu=baseline", "-std=c99"],
+    ]
+    expected = LiteRtRunner(tiny_model(), reference=True).run(_frames(FRAMES))
+    assert np.array_equal(runner.run(_frames(FRAMES)), expected)
+
+
+def test_no_compiler_at_all_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native_library, "tool", lambda *_: None)
+    monkeypatch.setattr(native_library.importlib.util, "find_spec", lambda _: None)
+    native_library._compiler.cache_clear()
+    with pytest.raises(NoCompilerError, match="pip install ziglang"):
+        NativeRunner(tiny_model(), 1)
+
+
+def test_a_shipped_library_is_found_by_the_c_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> tuple[tuple[str, ...], str]:
+        raise NoCompilerError("no C compiler")
+
+    native_library.compile_into(tmp_path, native_library.host_model(tiny_model(), 2))
+    native_library.compile_into(tmp_path, native_library.host_model(tiny_model(), 3)).write_bytes(b"another platform's")
+    monkeypatch.setattr(native_library, "_SHIPPED", tmp_path)
+    monkeypatch.setattr(native_library, "_compiler", none)
+    expected = LiteRtRunner(tiny_model(), reference=True).run(_frames(FRAMES))
+    assert np.array_equal(NativeRunner(tiny_model(), 2).run(_frames(FRAMES)), expected)
+    with pytest.raises(NoCompilerError):
+        NativeRunner(tiny_model(), 1)  # other C: never the library at hand
+    with pytest.raises(NoCompilerError):
+        NativeRunner(tiny_model(), 3)  # does not load
+
+
 def test_without_a_compiler_litert_runs_and_says_so_once(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    def none() -> tuple[str, str]:
+    def none() -> tuple[tuple[str, ...], str]:
         raise NoCompilerError("no C compiler: expected cc, gcc or clang, found none; apt-get install gcc libc6-dev")
 
-    monkeypatch.setattr(native, "_compiler", none)
+    monkeypatch.setattr(native_library, "_compiler", none)
     _note.cache_clear()
     runners = [open_runner(tiny_model(), 1) for _ in range(2)]
     assert all(isinstance(runner, LiteRtRunner) for runner in runners)
