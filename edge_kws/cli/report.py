@@ -9,7 +9,7 @@ from edge_kws.cli.model_card import columns, show
 
 
 def report(
-    model: Annotated[str, typer.Argument(help="A shipped pack, a pack file, or an int8 .tflite.", metavar="MODEL")],
+    model: Annotated[str, typer.Argument(help="A shipped pack, a pack file, an int8 .tflite, or a QDQ .onnx.", metavar="MODEL")],
     core: Annotated[str, typer.Option("--core", help="Core to compile for, such as cortex-m4.")] = "cortex-m4",
     stride: Annotated[
         int | None, typer.Option("--stride", help="Hops between outputs of the streaming form; 0: the whole window at once.", min=0)
