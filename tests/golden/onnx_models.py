@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+
 class FloatModel:
     """A chain of nodes, each reading the one before unless it names its inputs; weights are random."""
 

@@ -225,7 +225,9 @@ class OnnxReader:
     def tensor(self, name: str, dims: tuple[int, ...], q: Quantization | None, data: NDArray[Any] | None = None) -> int:
         """A new tensor: int8, or the type of its data."""
         if math.prod(dims) > _MAX_ELEMENTS:
-            raise ConversionError(f"tensor {name[:60]}: expected at most {_MAX_ELEMENTS} elements, found shape {dims}; use a smaller window")
+            raise ConversionError(
+                f"tensor {name[:60]}: expected at most {_MAX_ELEMENTS} elements, found shape {dims}; use a smaller window"
+            )
         index = len(self.graph.tensors)
         self.graph.tensors.append(Tensor(index, name, dims, "int8" if data is None else str(data.dtype), q, data))
         return index
@@ -335,5 +337,6 @@ def _activation(node: OnnxNode, low: float, high: float, q: Quantization) -> Act
             high == bounds[1] or not (cuts_high or level(bounds[1]) < 127)
         ):
             return name
-    raise node.refuse("Relu, or Clip to 0..6 or -1..1", f"Clip to {low:g}..{high:g} inside the range of its scale", "calibrate it to that range")
-
+    raise node.refuse(
+        "Relu, or Clip to 0..6 or -1..1", f"Clip to {low:g}..{high:g} inside the range of its scale", "calibrate it to that range"
+    )

@@ -221,7 +221,7 @@ def _is_same(dims: tuple[int, ...], window: Window, pads: _Pads, size: tuple[int
 
 
 def average_pool(reader: OnnxReader, node: OnnxNode) -> Value:
-    """AveragePool, exactly rounded at any output scale: a depthwise convolution with weights of 1."""
+    """AveragePool, exactly rounded at any output scale: a depthwise convolution with equal weights."""
     value, _ = reader.quantized(node, 0)
     window, pads, size = _window(node, value.shape, _kernel(node))
     if any(pads) and not node.integer("count_include_pad", 0):
@@ -230,9 +230,11 @@ def average_pool(reader: OnnxReader, node: OnnxNode) -> Value:
     if (kh, kw) == (value.shape[2], value.shape[3] if len(value.shape) == 4 else 1) and not any(pads):
         return _mean(reader, node, value, value.shape[:2] + (1,) * (len(value.shape) - 2))
     source = _padded(reader, node, _channels_last(reader, node, value), pads)
-    scale = Quantization(np.array([1 / (kh * kw)], np.float32), np.zeros(1, np.int64), 3)
-    ones = reader.tensor(f"{node.outputs[0]}_ones", (1, kh, kw, channels), scale, np.ones((1, kh, kw, channels), np.int8))
-    return _made(source, size, channels, Pending(node, "depthwise_conv_2d", [source.tensor, ones], (1, *size, channels), window))
+    # Weights of 64: TFLite's two roundings of a small sum would be off by one in a quarter of all means.
+    scale = Quantization(np.array([1 / (64 * kh * kw)], np.float32), np.zeros(1, np.int64), 3)
+    shape = (1, kh, kw, channels)
+    weights = reader.tensor(f"{node.outputs[0]}_weights", shape, scale, np.full(shape, 64, np.int8))
+    return _made(source, size, channels, Pending(node, "depthwise_conv_2d", [source.tensor, weights], (1, *size, channels), window))
 
 
 def global_average_pool(reader: OnnxReader, node: OnnxNode) -> Value:
@@ -259,8 +261,8 @@ def _mean(reader: OnnxReader, node: OnnxNode, value: Value, shape: tuple[int, ..
     axes = reader.tensor(f"{node.outputs[0]}_axes", (2,), None, np.array([1, 2], np.int32))
     channels = value.shape[1]
     made, order = lay_out(shape, tuple(range(len(shape))))
-    dims = (1, 1, 1, channels)
-    pending = Pending(node, "mean", [source.tensor, axes], dims, options={"keep_dims": True})
+    dims = (1, channels)
+    pending = Pending(node, "mean", [source.tensor, axes], dims, options={"keep_dims": False})
     return replace(source, axes=made, order=order, dims=dims, tensor=-1, pending=pending)
 
 
@@ -275,7 +277,12 @@ def pad(reader: OnnxReader, node: OnnxNode) -> Value:
         fill = float(real[0]) if real.size else 0.0
     if reader.has(node, 3) or mode != b"constant" or fill != 0 or "value" in node.attributes:
         raise node.refuse("constant padding with 0", f"mode {mode!r}, value {fill:g}")
-    if rank not in (3, 4) or len(pads or []) != 2 * rank or not all(0 <= p <= 4096 for p in pads) or any((*pads[:2], *pads[rank : rank + 2])):
+    if (
+        rank not in (3, 4)
+        or len(pads or []) != 2 * rank
+        or not all(0 <= p <= 4096 for p in pads)
+        or any((*pads[:2], *pads[rank : rank + 2]))
+    ):
         raise node.refuse("padding 0..4096 of rows and width of (1, channels, ...)", f"{pads} of {value.shape}")
     before, after = [*pads[2:rank], 0], [*pads[rank + 2 :], 0]
     source = _padded(reader, node, _channels_last(reader, node, value), (before[0], after[0], before[1], after[1]))

@@ -178,7 +178,11 @@ def _fixed(op: str, scale: float, zero: int, **options: Any) -> _Read:
             if axis not in (-1, rank - 1, 1) or value.order[len(value.order) - len(atoms) :] != atoms or not atoms:
                 raise node.refuse("classes on the last axis of channels-last memory", f"axis {axis} of {value.shape}")
             if value.dims[-1] != value.shape[axis]:
-                dims = (1, math.prod(value.shape) // value.shape[axis], value.shape[axis]) if len(value.order) > len(atoms) else (1, value.shape[axis])
+                dims = (
+                    (1, math.prod(value.shape) // value.shape[axis], value.shape[axis])
+                    if len(value.order) > len(atoms)
+                    else (1, value.shape[axis])
+                )
                 value = reader.arrange_stored(node, value, dims)
         q = Quantization(np.array([scale], np.float32), np.array([zero], np.int64))
         return replace(value, tensor=-1, pending=Pending(node, op, [value.tensor], value.dims, options=options, fixed=q))
