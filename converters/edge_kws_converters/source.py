@@ -14,7 +14,7 @@ from edge_kws_converters.readers.onnx import is_onnx
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelSource:
-    """`model`: the exported flatbuffer, of an ONNX file its TFLite form; `stored`: the flatbuffer as it lies in the file, metadata in, zip off; `pack`: None for others."""
+    """`model`: the exported flatbuffer, of an ONNX file its TFLite form; `stored`: as in the file, zip off; `pack`: of ours, or None."""
 
     name: str
     model: bytes
