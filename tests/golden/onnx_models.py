@@ -25,10 +25,10 @@ class FloatModel:
         gain = scale or 1 / np.sqrt(max(1, np.prod(shape[1:])))
         return self.constant((self._rng.normal(0, gain, shape)).astype(np.float32))
 
-    def constant(self, values: NDArray[Any]) -> str:
-        """A constant of the values' type."""
+    def constant(self, values: Any) -> str:
+        """A constant, numpy array or scalar."""
         name = f"c{len(self._weights)}"
-        self._weights.append(self._onnx.numpy_helper.from_array(values, name))
+        self._weights.append(self._onnx.numpy_helper.from_array(np.asarray(values), name))
         return name
 
     def add(self, op: str, *inputs: str, after: str | None = None, **attributes: Any) -> str:

@@ -91,7 +91,7 @@ def _nodes(proto: Any) -> list[OnnxNode]:
 def _attribute(attribute: Any) -> Any:
     """INT, FLOAT, STRING, TENSOR and INTS; None for others."""
     kinds = {1: "f", 2: "i", 3: "s", 4: "t", 7: "ints"}
-    value = getattr(attribute, kinds[attribute.type]) if attribute.type in kinds else None
+    value: Any = getattr(attribute, kinds[attribute.type]) if attribute.type in kinds else None
     return list(value) if attribute.type == 7 else value
 
 
@@ -332,7 +332,8 @@ def _activation(node: OnnxNode, low: float, high: float, q: Quantization) -> Act
         return "none"
     if low == 0 and not cuts_high:
         return "relu"
-    for name, bounds in (("relu6", (0.0, 6.0)), ("relu_n1_to_1", (-1.0, 1.0))):
+    names: tuple[tuple[Activation, tuple[float, float]], ...] = (("relu6", (0.0, 6.0)), ("relu_n1_to_1", (-1.0, 1.0)))
+    for name, bounds in names:
         if (low == bounds[0] or not (cuts_low or level(bounds[0]) > -128)) and (
             high == bounds[1] or not (cuts_high or level(bounds[1]) < 127)
         ):

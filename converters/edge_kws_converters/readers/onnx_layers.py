@@ -122,8 +122,8 @@ def convolution(reader: OnnxReader, node: OnnxNode) -> Value:
     value, _ = reader.quantized(node, 0)
     weights, q = _weights(reader, node, (3, 4))
     kernel = list(weights.shape[2:])
-    if node.attributes.get("kernel_shape", kernel) != kernel:
-        raise node.refuse(f"kernel_shape {kernel}, as the weights have", f"{node.attributes['kernel_shape']}")
+    if node.listed("kernel_shape", kernel) != kernel:
+        raise node.refuse(f"kernel_shape {kernel}, as the weights have", f"{node.listed('kernel_shape', kernel)}")
     n, group = weights.shape[0], node.integer("group", 1)
     window, pads, size = _window(node, value.shape, kernel)
     channels = value.shape[1]
@@ -204,10 +204,10 @@ def max_pool(reader: OnnxReader, node: OnnxNode) -> Value:
 
 
 def _kernel(node: OnnxNode) -> list[int]:
-    kernel: Any = node.attributes.get("kernel_shape")
-    if not isinstance(kernel, list) or not all(isinstance(k, int) for k in kernel):  # pyright: ignore[reportUnknownVariableType]
-        raise node.refuse("a kernel_shape", f"{kernel}")
-    return kernel  # pyright: ignore[reportUnknownVariableType]
+    kernel = node.listed("kernel_shape", [])
+    if not kernel:
+        raise node.refuse("a kernel_shape", "none")
+    return kernel
 
 
 def _is_same(dims: tuple[int, ...], window: Window, pads: _Pads, size: tuple[int, int]) -> bool:
@@ -247,10 +247,10 @@ def reduce_mean(reader: OnnxReader, node: OnnxNode) -> Value:
     """ReduceMean over all spatial axes of (1, channels, ...)."""
     value, _ = reader.quantized(node, 0)
     rank = len(value.axes)
-    axes: Any = reader.integers(node, 1) if reader.has(node, 1) else node.attributes.get("axes", [])
-    if not all(-rank <= axis < rank for axis in axes or []):
+    axes = reader.integers(node, 1) if reader.has(node, 1) else node.listed("axes", [])
+    if not all(-rank <= axis < rank for axis in axes):
         raise node.refuse(f"axes of {rank}", f"{axes}")
-    places = sorted(axis % rank for axis in axes or [])
+    places = sorted(axis % rank for axis in axes)
     if rank not in (3, 4) or places != list(range(2, rank)):
         raise node.refuse("a mean over all axes after the channels", f"axes {axes} of {value.shape}", "average over time and width at once")
     return _mean(reader, node, value, value.shape[:2] + (1,) * (rank - 2 if node.integer("keepdims", 1) else 0))
@@ -270,19 +270,14 @@ def pad(reader: OnnxReader, node: OnnxNode) -> Value:
     """Pad with zeros over rows and width."""
     value = reader.value(node, 0)
     rank = len(value.axes)
-    pads: Any = reader.integers(node, 1) if reader.has(node, 1) else node.attributes.get("pads", [])
+    pads = reader.integers(node, 1) if reader.has(node, 1) else node.listed("pads", [])
     mode, fill = node.attributes.get("mode", b"constant"), 0.0
     if reader.has(node, 2):
         real = reader.constant(node, 2).real().reshape(-1)
         fill = float(real[0]) if real.size else 0.0
     if reader.has(node, 3) or mode != b"constant" or fill != 0 or "value" in node.attributes:
         raise node.refuse("constant padding with 0", f"mode {mode!r}, value {fill:g}")
-    if (
-        rank not in (3, 4)
-        or len(pads or []) != 2 * rank
-        or not all(0 <= p <= 4096 for p in pads)
-        or any((*pads[:2], *pads[rank : rank + 2]))
-    ):
+    if rank not in (3, 4) or len(pads) != 2 * rank or not all(0 <= p <= 4096 for p in pads) or any((*pads[:2], *pads[rank : rank + 2])):
         raise node.refuse("padding 0..4096 of rows and width of (1, channels, ...)", f"{pads} of {value.shape}")
     before, after = [*pads[2:rank], 0], [*pads[rank + 2 :], 0]
     source = _padded(reader, node, _channels_last(reader, node, value), (before[0], after[0], before[1], after[1]))

@@ -24,7 +24,7 @@ def _parameters(reader: OnnxReader, node: OnnxNode, rank: int) -> tuple[Quantiza
         raise node.refuse("float32 scales and as many zero points", f"{scales.dtype} {scales.shape}, {zeros.size}", "quantise again")
     if not (np.isfinite(scales).all() and (scales > 0).all()):
         raise node.refuse("finite scales above 0", f"{scales.reshape(-1)[:4]}", "quantise again")
-    if zeros.dtype not in (np.int8, np.uint8, np.int32) or node.integer("block_size", 0):
+    if zeros.dtype.name not in ("int8", "uint8", "int32") or node.integer("block_size", 0):
         raise node.refuse("int8 or uint8, per tensor or per channel", f"{zeros.dtype}, block size {node.integer('block_size', 0)}")
     wide = zeros.reshape(-1).astype(np.int64) - (128 if zeros.dtype == np.uint8 else 0)
     axis = node.integer("axis", 1)
@@ -58,7 +58,7 @@ def _dequantize(reader: OnnxReader, node: OnnxNode) -> Constant | Value:
     found = reader.operand(node, 0)
     if isinstance(found, Constant):
         q, kind = _parameters(reader, node, found.data.ndim)
-        if found.quantization is None and (found.data.dtype not in (np.int8, np.uint8, np.int32) or _differs(reader, node, found, kind)):
+        if found.quantization is None and (found.data.dtype.name not in ("int8", "uint8", "int32") or _differs(reader, node, found, kind)):
             raise node.refuse(f"content of the zero point's type {kind.__name__}", f"{found.data.dtype}", "quantise again")
         _per_channel(node, found.data, q)
         data = found.data
@@ -208,8 +208,8 @@ def _target_shape(reader: OnnxReader, node: OnnxNode, shape: tuple[int, ...]) ->
             rest = math.prod(size for size in sizes if size != -1)
             sizes[sizes.index(-1)] = math.prod(shape) // rest if rest > 0 else 0
     else:
-        axes: Any = reader.integers(node, 1) if reader.has(node, 1) else node.attributes.get("axes", [])
-        sizes = _squeezed(node, list(shape), [int(axis) for axis in axes or []])
+        axes = reader.integers(node, 1) if reader.has(node, 1) else node.listed("axes", [])
+        sizes = _squeezed(node, list(shape), axes)
     if not 1 <= len(sizes) <= 8 or min(sizes) < 1:
         raise node.refuse("1 to 8 sizes above 0", f"{sizes[:9]}")
     return tuple(sizes)
@@ -243,15 +243,15 @@ def _reshape(reader: OnnxReader, node: OnnxNode) -> Constant | Value:
 def _transpose(reader: OnnxReader, node: OnnxNode) -> Constant | Value:
     found = reader.operand(node, 0)
     rank = found.data.ndim if isinstance(found, Constant) else len(found.axes)
-    order: Any = node.attributes.get("perm", list(range(rank))[::-1])
-    if not isinstance(order, list) or sorted(order) != list(range(rank)):  # pyright: ignore[reportUnknownArgumentType]
+    order = node.listed("perm", list(range(rank))[::-1])
+    if sorted(order) != list(range(rank)):
         raise node.refuse(f"an order of {rank} axes", f"{order}")
     if isinstance(found, Constant):
         q = found.quantization
-        moved = q and Quantization(q.scales, q.zero_points, order.index(q.axis) if len(q.scales) > 1 else 0)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-        return Constant(np.ascontiguousarray(found.data.transpose(order)), moved)  # pyright: ignore[reportUnknownArgumentType]
+        moved = q and Quantization(q.scales, q.zero_points, order.index(q.axis) if len(q.scales) > 1 else 0)
+        return Constant(np.ascontiguousarray(found.data.transpose(order)), moved)
     value = reader.value(node, 0)
-    return replace(value, axes=tuple(value.axes[axis] for axis in order))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return replace(value, axes=tuple(value.axes[axis] for axis in order))
 
 
 def _identity(reader: OnnxReader, node: OnnxNode) -> Constant | Value:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,12 +59,19 @@ class OnnxNode:
             raise self.refuse(f"a finite {name}", f"{value!r}")
         return value
 
+    def listed(self, name: str, default: list[int]) -> list[int]:
+        """An attribute of integers."""
+        value = self.attributes.get(name, default)
+        if not isinstance(value, list) or len(cast("list[int]", value)) > 16:
+            raise self.refuse(f"up to 16 integers as {name}", f"{value!r}")
+        return cast("list[int]", value)
+
     def integers(self, name: str, default: list[int]) -> list[int]:
-        """A list of as many integers as `default`, each 0..4096."""
-        value: Any = self.attributes.get(name, default)
-        if not isinstance(value, list) or len(value) != len(default) or not all(isinstance(v, int) and 0 <= v <= 4096 for v in value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-            raise self.refuse(f"{len(default)} values 0..4096 of {name}", f"{value!r}")
-        return value  # pyright: ignore[reportUnknownVariableType]
+        """An attribute of as many integers as `default`, each 0..4096."""
+        values = self.listed(name, default)
+        if len(values) != len(default) or not all(0 <= value <= 4096 for value in values):
+            raise self.refuse(f"{len(default)} values 0..4096 of {name}", f"{values}")
+        return values
 
 
 @dataclass(frozen=True, slots=True, eq=False)
