@@ -185,6 +185,18 @@ def test_refusals_name_node_operator_and_tensor(make: Callable[[], FloatModel], 
         read_model(make().proto().SerializeToString())
 
 
+def test_a_constant_along_width_is_no_bias_of_channels() -> None:
+    model = FloatModel((1, 1, 5, 4))
+    _scaled(model, 0.02, 0)
+    scale, zero, last = model.constant(np.float32(0.02)), model.constant(np.int8(0)), model.last
+    weights = model.add("DequantizeLinear", scale, zero, after=model.constant(np.ones((4, 1, 1, 1), np.int8)))
+    model.add("Conv", weights, after=last)
+    model.add("Add", model.constant(np.arange(4, dtype=np.float32)))
+    _scaled(model, 0.02, 0)
+    with pytest.raises(ConversionError, match=r"Add \(add\d+\): expected a quantised input 0"):
+        read_model(model.proto().SerializeToString())
+
+
 def test_a_float_model_is_refused() -> None:
     with pytest.raises(ConversionError, match=r"operator 0 Conv \(conv0\): expected a quantised input 0"):
         read_model(MODELS["ds_cnn"]().proto().SerializeToString())

@@ -7,7 +7,6 @@ first, the model's input and output are channels last here. Source of the operat
 import itertools
 import math
 from dataclasses import replace
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -15,11 +14,9 @@ from numpy.typing import NDArray
 
 from edge_kws.errors import ConversionError
 from edge_kws_converters.graph import Activation, Graph, Node, Quantization, Tensor, Window
+from edge_kws_converters.readers.onnx_file import MAX_ELEMENTS, array_of, input_of, nodes_of, parse
 from edge_kws_converters.readers.onnx_values import AxisOrderError, Constant, OnnxNode, Pending, Step, Value, lay_out
 
-_MAX_NODES, _MAX_ELEMENTS = 16_384, 1 << 24
-_INTEGER_TYPES = {2: np.uint8, 3: np.int8}
-_TYPES = {1: np.float32, 6: np.int32, 7: np.int64, **_INTEGER_TYPES}
 _DEQUANTISE = "quantise the model to QDQ int8 with QuantizeLinear and DequantizeLinear around every operator"
 
 
@@ -39,9 +36,9 @@ def read_onnx(model: bytes, name: str = "model") -> Graph:
         ConversionError: damaged file, unknown operator (all are named), or one that has no int8 form; names node index, operator, tensor.
     """
     try:
-        proto = _parse(model)
-        nodes = _nodes(proto)
-        source = _input(proto)
+        proto = parse(model)
+        nodes = nodes_of(proto)
+        source = input_of(proto)
         error: ConversionError | None = None
         for order in _input_orders(source[1]):
             try:
@@ -53,86 +50,10 @@ def read_onnx(model: bytes, name: str = "model") -> Graph:
         raise ConversionError(f"{name}: {error}") from None
 
 
-def _parse(model: bytes) -> Any:
-    try:
-        onnx: Any = import_module("onnx")
-    except ImportError:
-        raise ConversionError("expected the package onnx, found none; pip install 'edge-kws[convert]'") from None
-    proto = onnx.ModelProto()
-    try:
-        proto.ParseFromString(model)
-    except Exception as error:  # protobuf's own exception type differs between its implementations
-        raise ConversionError(f"expected an ONNX file, found: {str(error)[:80]}; export the model again") from None
-    if len(proto.graph.node) > _MAX_NODES or not proto.graph.node:
-        raise ConversionError(f"expected 1..{_MAX_NODES} nodes, found {len(proto.graph.node)}; export the model again")
-    return proto.graph
-
-
-def _nodes(proto: Any) -> list[OnnxNode]:
-    from edge_kws_converters.readers.onnx_operators import OPERATORS
-
-    nodes: list[OnnxNode] = []
-    unknown: list[str] = []
-    for index, entry in enumerate(proto.node):
-        attributes = {a.name: _attribute(a) for a in entry.attribute}
-        node = OnnxNode(index, entry.op_type, list(entry.input), list(entry.output), attributes)
-        contrib = entry.domain == "com.microsoft" and node.op in ("QuantizeLinear", "DequantizeLinear")
-        if node.op not in OPERATORS or (entry.domain not in ("", "ai.onnx") and not contrib):
-            unknown.append(node.where)
-        elif not node.outputs or not all(node.outputs) or len(node.outputs) != 1:
-            raise node.refuse("one output", f"{len(node.outputs)}")
-        nodes.append(node)
-    if unknown:
-        known = ", ".join(sorted(OPERATORS))
-        raise ConversionError(f"expected operators among {known}, found {'; '.join(unknown[:8])}; export the model without them")
-    return nodes
-
-
-def _attribute(attribute: Any) -> Any:
-    """INT, FLOAT, STRING, TENSOR and INTS; None for others."""
-    kinds = {1: "f", 2: "i", 3: "s", 4: "t", 7: "ints"}
-    value: Any = getattr(attribute, kinds[attribute.type]) if attribute.type in kinds else None
-    return list(value) if attribute.type == 7 else value
-
-
-def _input(proto: Any) -> tuple[str, tuple[int, ...], int]:
-    """Name, shape and element type of the only input; a batch that is left open is 1."""
-    weights = {entry.name for entry in proto.initializer}
-    inputs = [entry for entry in proto.input if entry.name not in weights]
-    if len(inputs) != 1 or len(proto.output) != 1:
-        raise ConversionError(f"expected 1 input and 1 output, found {len(inputs)} and {len(proto.output)}; export it so")
-    kind = inputs[0].type.tensor_type
-    dims = [entry.dim_value for entry in kind.shape.dim]
-    if dims and dims[0] == 0:
-        dims[0] = 1
-    shape = tuple(dims)
-    if not 1 <= len(shape) <= 4 or min(shape) < 1 or shape[0] != 1 or math.prod(shape) > _MAX_ELEMENTS or kind.elem_type not in (1, 2, 3):
-        found = f"type {kind.elem_type}, shape {shape}"
-        raise ConversionError(
-            f"input {inputs[0].name[:60]}: expected float32, int8 or uint8 of a fixed shape, batch 1, found {found}; export it so"
-        )
-    return inputs[0].name, shape, kind.elem_type
-
-
 def _input_orders(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     """Orders in memory that the input may have, as it is first: callers hand over whichever the operators need."""
     wide = tuple(axis for axis, size in enumerate(shape) if size > 1)
     return list(itertools.permutations(wide))
-
-
-def array_of(where: str, proto: Any) -> NDArray[Any]:
-    """The content of a TensorProto, checked."""
-    dims = tuple(proto.dims)
-    if proto.data_type not in _TYPES or proto.data_location != 0:
-        found = "external data" if proto.data_location else f"type {proto.data_type}"
-        raise ConversionError(f"{where}: expected float32, int8, uint8, int32 or int64 inside the file, found {found}; export it so")
-    try:
-        data: NDArray[Any] = import_module("onnx.numpy_helper").to_array(proto)
-    except (ValueError, TypeError, OverflowError, MemoryError) as error:
-        raise ConversionError(f"{where}: expected content of shape {dims[:8]}, found: {str(error)[:80]}; export again") from None
-    if data.shape != dims or data.dtype != _TYPES[proto.data_type] or data.size > _MAX_ELEMENTS:
-        raise ConversionError(f"{where}: expected content of shape {dims[:8]}, found {data.shape}; export the model again")
-    return data
 
 
 class OnnxReader:
@@ -224,10 +145,8 @@ class OnnxReader:
 
     def tensor(self, name: str, dims: tuple[int, ...], q: Quantization | None, data: NDArray[Any] | None = None) -> int:
         """A new tensor: int8, or the type of its data."""
-        if math.prod(dims) > _MAX_ELEMENTS:
-            raise ConversionError(
-                f"tensor {name[:60]}: expected at most {_MAX_ELEMENTS} elements, found shape {dims}; use a smaller window"
-            )
+        if math.prod(dims) > MAX_ELEMENTS:
+            raise ConversionError(f"tensor {name[:60]}: expected at most {MAX_ELEMENTS} elements, found shape {dims}; use a smaller window")
         index = len(self.graph.tensors)
         self.graph.tensors.append(Tensor(index, name, dims, "int8" if data is None else str(data.dtype), q, data))
         return index

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_kws_converters.graph import Quantization
-from edge_kws_converters.readers.onnx import OnnxReader, array_of
+from edge_kws_converters.readers.onnx import OnnxReader
+from edge_kws_converters.readers.onnx_file import array_of
 from edge_kws_converters.readers.onnx_layers import average_pool, convolution, dense, global_average_pool, max_pool, pad, reduce_mean
 from edge_kws_converters.readers.onnx_values import Constant, OnnxNode, Pending, Value
 
@@ -141,10 +142,12 @@ def _with_bias(reader: OnnxReader, node: OnnxNode, constant: Constant) -> Value 
 
     value = reader.value(node, 0)
     pending = value.pending
-    if pending is None or pending.op not in ("fully_connected", "conv_2d") or len(pending.inputs) != 2 or pending.steps:
+    if pending is None or pending.node.op not in ("Gemm", "MatMul") or len(pending.inputs) != 2 or pending.steps:
         return None
-    n = value.shape[-1]
-    if not math.isinf(pending.low) or not math.isinf(pending.high) or constant.data.size != n or constant.data.shape[-1:] != (n,):
+    if not math.isinf(pending.low) or not math.isinf(pending.high):
+        return None
+    n, shape = value.shape[-1], constant.data.shape
+    if constant.data.size != n or shape[-1:] != (n,) or len(shape) > len(value.axes):
         return None
     bias = bias_of(reader, node, constant, pending.inputs[0], pending.inputs[1])
     return replace(value, pending=replace(pending, node=replace(node, index=pending.node.index), inputs=[*pending.inputs, bias]))
