@@ -1,4 +1,4 @@
-"""A model as the user names it: a shipped pack, a pack file, or any .tflite."""
+"""A model as the user names it: a shipped pack, a pack file, any .tflite, or an .onnx in QDQ form."""
 
 import io
 import zipfile
@@ -8,11 +8,13 @@ from pathlib import Path
 from edge_kws.errors import ConversionError, PackError
 from edge_kws.pack import MAX_PACK_BYTES, Pack
 from edge_kws.resources import shipped_packs
+from edge_kws_converters.compiler import onnx_to_tflite
+from edge_kws_converters.readers.onnx import is_onnx
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelSource:
-    """`model`: the exported flatbuffer; `stored`: the flatbuffer as it lies in the file, metadata in, zip off; `pack`: None for others."""
+    """`model`: the exported flatbuffer, of an ONNX file its TFLite form; `stored`: as in the file, zip off; `pack`: of ours, or None."""
 
     name: str
     model: bytes
@@ -24,7 +26,7 @@ def open_model(model: str) -> ModelSource:
     """Reads a model by the name of a shipped pack, or by path.
 
     Raises:
-        ConversionError: no such file, or none that is a TFLite model. PackError: a damaged pack.
+        ConversionError: no such file, or none that is a TFLite or QDQ ONNX model. PackError: a damaged pack.
     """
     path = shipped_packs().get(model, Path(model))
     try:
@@ -33,10 +35,13 @@ def open_model(model: str) -> ModelSource:
     except OSError as error:
         names = ", ".join(shipped_packs()) or "none"
         raise ConversionError(
-            f"{model}: expected a .tflite file or a shipped pack ({names}), found: {error.strerror}; check the path"
+            f"{model}: expected a .tflite or .onnx file or a shipped pack ({names}), found: {error.strerror}; check the path"
         ) from None
     if len(data) > MAX_PACK_BYTES:
         raise ConversionError(f"{model}: expected at most {MAX_PACK_BYTES} bytes, found more; this is no model for a microcontroller")
+    if is_onnx(data):
+        converted = onnx_to_tflite(data, path.stem)
+        return ModelSource(path.stem, converted, converted, None)
     stored, is_pack = _strip_zip(data)
     if not is_pack:
         return ModelSource(path.stem, stored, stored, None)

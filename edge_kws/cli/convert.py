@@ -18,7 +18,7 @@ class Target(StrEnum):
 
 
 def convert(
-    model: Annotated[str, typer.Argument(help="A shipped pack, a pack file, or an int8 .tflite.", metavar="MODEL")],
+    model: Annotated[str, typer.Argument(help="A shipped pack, a pack file, an int8 .tflite, or a QDQ .onnx.", metavar="MODEL")],
     to: Annotated[Target, typer.Option("--to", help="c: no interpreter. c-array: for TFLM. tflite-streaming: rows in, state kept inside.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the files; the file itself for tflite-streaming.", metavar="PATH")],
     core: Annotated[

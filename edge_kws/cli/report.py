@@ -30,7 +30,7 @@ _COUNTS = {
 
 
 def report(
-    model: Annotated[str, typer.Argument(help="A shipped pack, a pack file, or an int8 .tflite.", metavar="MODEL")],
+    model: Annotated[str, typer.Argument(help="A shipped pack, a pack file, an int8 .tflite, or a QDQ .onnx.", metavar="MODEL")],
     core: Annotated[str | None, typer.Option("--core", help=f"Core to compile for; {_DEFAULT_CORE} if neither this nor --board.")] = None,
     board: Annotated[
         str | None, typer.Option("--board", help="Build and run on this emulated board: qemu-m0, qemu-m4, qemu-m55, qemu-rv32, ...")
