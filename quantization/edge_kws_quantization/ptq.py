@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_kws.errors import QuantizationError
+from edge_kws.flatbuffer_builder import packed_model
 from edge_kws.frontend import FEATURE_ZERO_POINT, FrontendConfig
 
 
@@ -75,27 +76,7 @@ def _finished(model: bytes, frontend: FrontendConfig) -> bytes:
             tensor.quantization.min = tensor.quantization.max = None
     tree.signatureDefs = None
     tree.description = b""
-    builder = _sharing_builder(len(model))
-    builder.Finish(tree.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
-
-
-def _sharing_builder(size: int) -> Any:
-    """A flatbuffer builder that writes equal vectors once: a zero point of eight zero bytes a channel is a quarter of a small model."""
-    import flatbuffers
-
-    class Builder(flatbuffers.Builder):
-        def __init__(self) -> None:
-            super().__init__(size)
-            self._written: dict[tuple[str, bytes], int] = {}
-
-        def CreateNumpyVector(self, x: NDArray[Any]) -> int:  # noqa: N802 (the base class's name)
-            key = (x.dtype.str, x.tobytes())
-            if key not in self._written:
-                self._written[key] = super().CreateNumpyVector(x)
-            return self._written[key]
-
-    return Builder()
+    return packed_model(tree)
 
 
 def cost(model: bytes) -> tuple[int, int, float]:

@@ -16,7 +16,7 @@ _PREAMBLE = """#if defined(__GNUC__)
 #define EKWS_ALIGNED(n)
 #endif
 
-#define ARENA(offset) ((int8_t *)s->arena + (offset))
+#define ARENA(offset) ((int8_t *)&s->arena[0] + (offset))
 """
 
 _RINGS = """/* Pointers to `taps` rows of a ring, `step` slots apart, from slot `at` on. */

@@ -43,9 +43,9 @@ def write_tflite(graph: Graph) -> bytes:
     subgraph.name, subgraph.inputs, subgraph.outputs = b"main", graph.inputs, graph.outputs
     subgraph.tensors = [_tensor(schema, model, tensor) for tensor in graph.tensors]
     subgraph.operators = [_operator(schema, graph, node, codes) for node in graph.nodes]
-    builder: Any = import_module("flatbuffers").Builder(1 << 16)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    from edge_kws.flatbuffer_builder import packed_model
+
+    return packed_model(model)
 
 
 def _code(schema: Any, op: str) -> Any:

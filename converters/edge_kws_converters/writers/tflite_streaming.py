@@ -60,10 +60,9 @@ class _Rewriter:
         for node in self._graph.nodes:
             self._rewrite(node)
         self._finish()
-        builder_module = import_module("flatbuffers")
-        builder: Any = builder_module.Builder(1 << 16)
-        builder.Finish(self._model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
+        from edge_kws.flatbuffer_builder import packed_model
+
+        return packed_model(self._model)
 
     def _rewrite(self, node: Node) -> None:
         operator: Any = self._main.operators[node.index]
