@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_kws.audio.file import WavFile
 from edge_kws.decoder import Decoder, DecoderConfig
-from edge_kws.evaluation.clips import ClipResult, evaluate_clips
+from edge_kws.evaluation.clips import RUNNER, ClipResult, evaluate_clips
 from edge_kws.evaluation.operating_points import OperatingPoint, Track
 from edge_kws.evaluation.streams import Streamer, in_parallel
 from edge_kws.evaluation.wake_word import evaluate_wake_word
@@ -23,8 +23,8 @@ _WORKERS = 2
 _THRESHOLDS = tuple(round(0.3 + 0.025 * step, 3) for step in range(27))
 _THRESHOLD_CLIPS = 120
 """Validation clips of a class that decide on a keywords pack's threshold."""
-_RUNNER = "LiteRT BUILTIN_REF int8, C front end"
-_STREAM_RUNNER = "LiteRT BUILTIN_REF int8, C front end, C decoder, streamed"
+_RUNNER = f"{RUNNER}, C front end"
+_STREAM_RUNNER = f"{RUNNER}, C front end, C decoder, streamed"
 _CLIPS = "Speech Commands v0.02, the test clips at hand; _silence_: noise recordings held out"
 _RECORDINGS = "Speech Commands v0.02, the test recordings at hand"
 
