@@ -34,6 +34,13 @@ snr_db = [10, 30]
 [decoder]
 threshold = 0.7
 """
+EVALUATION_ONLY = """
+[[data.negatives]]
+path = "speech_commands/_background_noise_"
+source = "hiss"
+license = "CC0-1.0"
+evaluation_only = true
+"""
 HYBRID = "front_channels = [8, 8, 8]\nchannels = 16\nkernels = [5, 7]\n"
 
 
@@ -73,12 +80,18 @@ def _train(tmp: Path, data: Path, text: str) -> subprocess.CompletedProcess[str]
 @pytest.mark.parametrize(("family", "student"), [("hybrid", HYBRID), ("ds_cnn", "channels = 16\nblocks = 2\n")])
 def test_a_recipe_becomes_a_pack_that_hears(tmp_path: Path, tones: Path, family: str, student: str) -> None:
     text = RECIPE.format(family=family, student=student)
+    if family == "hybrid":
+        text = text.replace("threshold = 0.7\n", "") + EVALUATION_ONLY
     done = _train(tmp_path, tones, text)
     assert done.returncode == 0, done.stderr[-2000:]
     pack = Pack.load(tmp_path / "out" / "tones.tflite")
     pack.verify(deep=True)
     assert pack.labels == ("_silence_", "_unknown_", "rise", "fall")
     assert pack.info.recipe == text
+    if family == "hybrid":
+        assert "keywords heard" in done.stdout, "the threshold comes from validation recordings"
+        assert 0.3 <= (pack.decoder.thresholds[2] or 0) <= 0.95
+        assert [(row.name, row.use) for row in pack.info.ledger if row.use != "train"] == [("_background_noise_", "evaluation")]
     top1 = next(row.value for row in pack.info.quality if row.name == "top1")
     assert top1 > 0.6, done.stdout
 
@@ -112,3 +125,16 @@ def test_a_killed_training_goes_on_where_it_was(tmp_path: Path, tones: Path) -> 
     assert "epoch 1/" not in again.stdout
     assert "epoch 4/" in again.stdout
     Pack.load(tmp_path / "out" / "tones.tflite").verify(deep=True)
+
+
+def test_fused_batch_normalisation_is_that_of_keras() -> None:
+    import keras
+
+    from edge_kws.training.students.layers import FusedBatchNormalization
+
+    x = np.random.default_rng(0).normal(3, 2, (8, 5, 4, 6)).astype(np.float32)
+    fused, plain = FusedBatchNormalization(momentum=0.9), keras.layers.BatchNormalization(momentum=0.9)
+    for _ in range(2):
+        np.testing.assert_allclose(fused(x, training=True), plain(x, training=True), atol=2e-5)
+    np.testing.assert_allclose(fused.moving_mean, plain.moving_mean, rtol=1e-5)
+    np.testing.assert_allclose(fused.moving_variance, plain.moving_variance, rtol=0.01)  # divided by n - 1, not n

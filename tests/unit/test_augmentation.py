@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edge_kws.data.augmentation import AugmentationConfig, MelAxis, decibels, mask, mixed, power, shifted, synthetic_noise
+from edge_kws.data.augmentation import AugmentationConfig, MelAxis, decibels, mask, mixed, power, quiet_room, shifted, synthetic_noise
 from edge_kws.frontend import Frontend, FrontendConfig
 
 
@@ -30,6 +30,31 @@ def test_no_shift_and_no_warp_change_nothing() -> None:
     np.testing.assert_allclose(shifted(clips, 98, np.zeros(len(clips)), 0, random)[0], clips, rtol=1e-4)
     axis = MelAxis.build(125, 7500, 40, pitch=0.0, steps=1)
     np.testing.assert_allclose(axis.apply(clips, random), clips, rtol=1e-4)
+
+
+def test_frames_beyond_a_clip_are_told_apart() -> None:
+    random = np.random.default_rng(5)
+    clips = random.uniform(0, 100, (200, 98, 40)).astype(np.float32)
+    shift = np.array([0.0] * 100 + [60.0] * 100)
+    cuts, beyond = shifted(clips, 98, shift, 0, random)
+    assert cuts.shape == clips.shape
+    assert not beyond[:100].any()
+    counts = beyond[100:].sum(axis=1)
+    assert counts.max() <= 60
+    assert counts.mean() == pytest.approx(30, abs=6)
+    # What lies beyond is one stretch at one end.
+    assert (np.abs(np.diff(beyond[100:].astype(int), axis=1)).sum(axis=1) <= 1).all()
+
+
+def test_a_quiet_room_is_as_loud_as_it_says() -> None:
+    random = np.random.default_rng(6)
+    loud, soft = (
+        Frontend(FrontendConfig()).process_mel((random.normal(0, 32768 * decibels(level), 160_000)).astype(np.int16))[0].mean()
+        for level in (-45.0, -60.0)
+    )
+    room = quiet_room(400, 98, 40, random).mean(axis=(1, 2))
+    assert room.max() < 1.3 * loud
+    assert 0.5 * soft < np.median(room) < 1.5 * soft
 
 
 def test_pitch_moves_energy_along_the_mel_axis() -> None:
