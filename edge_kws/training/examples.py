@@ -23,7 +23,7 @@ _SCARCE = 500
 """A word with fewer recordings than this takes more of its examples from pictures."""
 _SCARCE_SHARE = 0.12
 """Share of its examples that the scarcest word takes from recordings. Were it nearly none while others take a half, what tells a recording
-from a picture would tell the words apart: two words held back as an experiment were then recognised in 53 % of recordings, not in 80 %."""
+from a picture would tell the words apart (docs/design.md has the experiment)."""
 
 
 @dataclass
