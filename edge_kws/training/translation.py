@@ -105,8 +105,9 @@ def resampled(pixels: NDArray[np.uint8], frontend: FrontendConfig) -> NDArray[np
     theirs = _centres(*_PICTURE_HZ, pixels.shape[2])
     position = np.interp(_centres(frontend.lower_hz, frontend.upper_hz, frontend.mel_bins), theirs, np.arange(len(theirs)))
     left = np.minimum(position.astype(int), len(theirs) - 2)
-    part = (position - left).astype(np.float32)
-    return (pixels[:, :, left] * (1 - part) + pixels[:, :, left + 1] * part) * _NEPERS + _OFFSET
+    part = position - left
+    greys = pixels[:, :, left] * (1 - part) + pixels[:, :, left + 1] * part
+    return (greys * _NEPERS + _OFFSET).astype(np.float32)
 
 
 def _centres(lower_hz: float, upper_hz: float, bins: int) -> NDArray[np.float64]:
@@ -126,7 +127,7 @@ def _log(amplitudes: NDArray[np.float16]) -> NDArray[np.float32]:
 
 
 def _inputs(pixels: NDArray[np.uint8], frontend: FrontendConfig) -> list[NDArray[np.float32]]:
-    return [(pixels.astype(np.float32) - 64) / 64, resampled(pixels, frontend)]
+    return [((pixels.astype(np.float32) - 64) / 64).astype(np.float32), resampled(pixels, frontend)]
 
 
 def _train(inputs: list[NDArray[np.float32]], targets: NDArray[np.float32], seed: int) -> Any:
