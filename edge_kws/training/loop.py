@@ -62,10 +62,11 @@ def train(
     classes = len(recipe.labels)
 
     @tf.function
-    def step(features: Any, labels: Any) -> Any:
+    def step(features: Any, labels: Any, hard: bool) -> Any:
         target = tf.one_hot(labels, classes) * (1 - training.label_smoothing) + training.label_smoothing / classes
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(target, model(features, training=True)))
+            losses = tf.nn.softmax_cross_entropy_with_logits(target, model(features, training=True))
+            loss = tf.reduce_mean(_hardest(losses, labels, training.hard_negative_share) if hard else losses)
         optimizer.apply_gradients(zip(tape.gradient(loss, model.trainable_variables), model.trainable_variables, strict=True))
         for mean, weight in zip(average, model.trainable_variables, strict=True):
             mean.assign(mean * training.average_decay + weight * (1 - training.average_decay))
@@ -82,7 +83,7 @@ def train(
         began, losses = time.monotonic(), []
         hard = score if recipe.task == "wake_word" and epoch >= training.epochs // 2 else None
         for features, labels in examples.batches(epoch, hard):
-            losses.append(step(features, labels))
+            losses.append(step(features, labels, hard is not None))
         checkpoint.write(str(folder / "checkpoint"))
         part = folder / "progress.json.part"
         part.write_text(json.dumps({"epochs_done": epoch + 1, "recipe": recipe.model_dump_json()}))
@@ -97,6 +98,15 @@ def train(
             model(features, training=True)
             if count == _BATCH_NORM_BATCHES:
                 break
+
+
+def _hardest(losses: Any, labels: Any, share: float) -> Any:
+    """Losses of all examples but the easy negatives (class 0): of those the highest `share` count (Shrivastava 2016, arXiv:1604.03540)."""
+    import tensorflow as tf
+
+    negative = tf.boolean_mask(losses, labels == 0)
+    kept = tf.cast(tf.math.ceil(share * tf.cast(tf.size(negative), tf.float32)), tf.int32)
+    return tf.concat([tf.boolean_mask(losses, labels != 0), tf.math.top_k(negative, kept).values], axis=0)
 
 
 def _raw(variables: Any) -> Any:
