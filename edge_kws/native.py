@@ -40,7 +40,7 @@ def library() -> ctypes.CDLL:
 def address(array: NDArray[Any]) -> int:
     """Where a contiguous array's data lies; the caller keeps the array alive. A quarter of the time of `array.ctypes.data`."""
     if array.flags.writeable and array.size:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+        return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
     return array.ctypes.data
 
 
