@@ -13,7 +13,6 @@ PORTABLE = (
 _DSP, _MVE, _M0, _PLAIN = ("dsp", "portable"), ("mve", "dsp", "portable"), ("m0", "portable"), ("portable",)
 CORES: dict[str, tuple[str, ...]] = {
     "host": ("vector", "portable"),
-    "portable": _PLAIN,
     "cortex-m0": _M0,
     "cortex-m0plus": _M0,
     "cortex-m3": _PLAIN,
@@ -22,6 +21,7 @@ CORES: dict[str, tuple[str, ...]] = {
     "cortex-m33": _DSP,
     "cortex-m55": _MVE,
     "rv32": _PLAIN,
+    "portable": _PLAIN,
 }
 """Core -> variants, the preferred first."""
 
