@@ -101,10 +101,10 @@ def _roundings(graph: Graph, node: Node) -> float:
     """How far, in steps, TFLite's arithmetic may lie from an exact result before it rounds to the nearest step.
 
     A convolution, mean or requantisation rounds to 2^-shift steps first, which errs by half of that. An addition does so with a shift of
-    17 bits or more. A dense layer rounds once. Multipliers of 31 bits and sums of up to 2^23 err by less than 2^-8. TFLite states one
-    step for functions in fixed point; pools, padding and reshaping compute nothing.
+    17 bits or more. A dense layer rounds once. Multipliers of 31 bits, sums of up to 2^23 and tables in single precision err by less than
+    2^-8. Of the softmax, in fixed point, TFLite states one step; pools, padding and reshaping compute nothing.
     """
-    if node.op in ("softmax", "logistic", "tanh"):
+    if node.op == "softmax":
         return 0.5
     if node.op in ("conv_2d", "depthwise_conv_2d", "mean", "quantize"):
         tensors = [graph.tensors[i] for i in (*node.inputs, *node.outputs)]
@@ -115,7 +115,7 @@ def _roundings(graph: Graph, node: Node) -> float:
             factor /= math.prod(tensors[0].shape[1:3])
         shift = max(0, -math.frexp(factor)[1])
         return 2.0**-8 + (2.0 ** -(shift + 1) if shift else 0.0)
-    return 2.0**-8 if node.op in ("add", "sub", "mul", "fully_connected") else 0.0
+    return 2.0**-8 if node.op in ("add", "sub", "mul", "fully_connected", "logistic", "tanh") else 0.0
 
 
 def _check_layers(model: bytes, shape: list[int]) -> None:
