@@ -16,8 +16,10 @@ def _pack(taps: NDArray[np.int8], channels: Channels) -> bytes:
     runs, run, count = taps.shape
     padded = np.zeros((runs, -(-run // 2) * 2, -(-count // 8) * 8), "<i2")
     padded[:, :run, :count] = taps
-    columns = np.zeros((3, padded.shape[2]), "<i4")
-    columns[:, :count] = channels.bias, channels.multiplier, np.ldexp(np.float32(1), -channels.shift.astype(np.int32)).view(np.int32)
+    columns = np.zeros((4, padded.shape[2]), "<i4")
+    columns[2] = 1
+    shift = channels.shift.astype(np.int32)
+    columns[:, :count] = channels.bias, channels.multiplier, shift, np.ldexp(np.float32(1), -shift).view(np.int32)
     parts: list[bytes] = []
     for c in range(0, padded.shape[2], 8):
         pairs = padded[:, :, c : c + 8].reshape(-1, 2, 8).transpose(0, 2, 1)

@@ -4,7 +4,12 @@
 
 #include "vector.h"
 
-#define EKWS_CONV_GROUPS 5 /* whose sums stay in registers */
+/* Groups whose sums stay in registers. */
+#if defined(__SSE2__) || defined(__aarch64__)
+#define EKWS_CONV_GROUPS 5
+#else
+#define EKWS_CONV_GROUPS 1
+#endif
 
 /* One pixel, `groups` groups of channels from `channel` on. Inputs lie in `runs` runs `pitch` apart, or where the width is dilated
  * `dilation` apart within a row of kernel_width runs. */
@@ -27,11 +32,11 @@ EKWS_KERNEL void ekws_conv_groups_vector(ekws_conv_shape_t s, const int16_t *pix
       for (int32_t i = 0; i < pairs; i++, w += EKWS_PAIR_BYTES) {
         int32_t pair;
         memcpy(&pair, run + 2 * i, sizeof pair);
-        const ekws_v4_t x = {pair, pair, pair, pair};
+        const ekws_v4_t x = ekws_v_same(pair);
 #pragma GCC unroll 5
         for (int32_t g = 0; g < groups; g++) {
-          sums[2 * g] = ekws_v_dot2(sums[2 * g], x, ekws_v_load(w + g * group_bytes));
-          sums[2 * g + 1] = ekws_v_dot2(sums[2 * g + 1], x, ekws_v_load(w + g * group_bytes + 16));
+          sums[2 * g] = ekws_v_dot2(sums[2 * g], x, w + g * group_bytes);
+          sums[2 * g + 1] = ekws_v_dot2(sums[2 * g + 1], x, w + g * group_bytes + 16);
         }
       }
     }

@@ -4,6 +4,7 @@
 
 #include "vector.h"
 
+#if defined(__SSE2__) || defined(__aarch64__)
 /* n <= 8 bytes in a register; not through memory, where a load would wait for narrower stores. */
 EKWS_KERNEL uint64_t ekws_load_bytes(const int8_t *p, int32_t n) {
   uint64_t bytes = 0;
@@ -23,20 +24,26 @@ EKWS_KERNEL uint64_t ekws_load_bytes(const int8_t *p, int32_t n) {
   }
   return bytes;
 }
+#endif
 
 /* Two taps of the n <= 8 channels of a group. */
 EKWS_KERNEL void ekws_depthwise_pair_vector(const int8_t *p, const int8_t *q, int32_t n, const int8_t *weights, ekws_v4_t *sums) {
-  const uint64_t a = ekws_load_bytes(p, n), b = ekws_load_bytes(q, n);
 #if defined(__SSE2__)
+  const uint64_t a = ekws_load_bytes(p, n), b = ekws_load_bytes(q, n);
   const __m128i x = _mm_loadl_epi64((const __m128i *)(const void *)&a), y = _mm_loadl_epi64((const __m128i *)(const void *)&b);
   const __m128i both = _mm_unpacklo_epi8(x, y);
-  sums[0] = ekws_v_dot2(sums[0], (ekws_v4_t)_mm_srai_epi16(_mm_unpacklo_epi8(both, both), 8), ekws_v_load(weights));
-  sums[1] = ekws_v_dot2(sums[1], (ekws_v4_t)_mm_srai_epi16(_mm_unpackhi_epi8(both, both), 8), ekws_v_load(weights + 16));
+  sums[0] = ekws_v_dot2(sums[0], _mm_srai_epi16(_mm_unpacklo_epi8(both, both), 8), weights);
+  sums[1] = ekws_v_dot2(sums[1], _mm_srai_epi16(_mm_unpackhi_epi8(both, both), 8), weights + 16);
+#elif defined(__aarch64__)
+  const int8x8x2_t both = vzip_s8(vcreate_s8(ekws_load_bytes(p, n)), vcreate_s8(ekws_load_bytes(q, n)));
+  sums[0] = ekws_v_dot2(sums[0], vreinterpretq_s32_s16(vmovl_s8(both.val[0])), weights);
+  sums[1] = ekws_v_dot2(sums[1], vreinterpretq_s32_s16(vmovl_s8(both.val[1])), weights + 16);
 #else
   int16_t w[16];
   memcpy(w, weights, sizeof w);
-  for (int32_t i = 0; i < 8; i++) {
-    sums[i >> 2][i & 3] += (int8_t)(a >> 8 * i) * w[2 * i] + (int8_t)(b >> 8 * i) * w[2 * i + 1];
+#pragma GCC unroll 8
+  for (int32_t i = 0; i < n; i++) {
+    sums[i >> 2].lane[i & 3] += p[i] * w[2 * i] + q[i] * w[2 * i + 1];
   }
 #endif
 }
