@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_kws.pack import Pack, Provenance, TrainingSpan
+from edge_kws.pack import Pack, TrainingSpan
 from edge_kws.pack_archive import split_archive
 from edge_kws.resources import shipped_packs
 from edge_kws.training.history import UNKNOWN_COMMIT, commit_at_hand, continued, read_progress, write_progress
@@ -46,7 +46,7 @@ def test_the_commit_at_hand_is_a_line() -> None:
 
 def test_a_pack_tells_them() -> None:
     plain = tiny_pack().info.provenance
-    told = Provenance(**{**plain.model_dump(), "training": _spans(("a", 3), ("b", 2))})
+    told = plain.model_copy(update={"training": _spans(("a", 3), ("b", 2))})
     pack = tiny_pack(provenance=told)
     again = Pack.read(pack.to_bytes())
     assert again.info.provenance.training == _spans(("a", 3), ("b", 2))
