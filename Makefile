@@ -68,16 +68,13 @@ type: .venv/.dev
 	@echo "edge_kws: pyright (strict)"
 	@$(BIN)/pyright
 
-bench: .venv/.dev board-packages
+bench: .venv/.dev board-packages build/peers
 	@shopt -s nullglob; for script in benchmarks/[a-z]*.py; do echo "edge_kws: $$script"; $(BIN)/python "$$script"; done
 
 bench-mcu: .venv/.dev board-packages
 	@$(BIN)/python benchmarks/mcu.py $(ARGS)
 
-# What is measured beside us, apart from the environment: without their dependencies, because silero-vad names PyTorch (2 GB) and
-# openWakeWord an old runtime, and neither is needed for their ONNX models.
-bench-host: .venv/.dev | build
-	@$(UV) pip install -q --python $(BIN)/python --target build/peers --no-deps $(PEERS)
+bench-host: .venv/.dev build/peers
 	@$(BIN)/python benchmarks/host.py $(ARGS)
 
 clean:
@@ -113,6 +110,13 @@ board-packages: | build
 
 build:
 	@mkdir -p $@
+
+# Programs that benchmarks/host.py measures beside us, apart from the environment: without their dependencies, because silero-vad names
+# PyTorch (2 GB) and openWakeWord an old runtime, and neither is needed for their ONNX models.
+build/peers: pyproject.toml | .venv/.dev build
+	@echo "edge_kws: installing peers for the benchmark into build/peers"
+	@$(UV) pip install -q --python $(BIN)/python --target $@ --no-deps $(PEERS)
+	@touch $@
 
 $(BIN)/uv: | build
 	@echo '#include <stdint.h>' | cc -shared -x c - -o build/probe.so 2>/dev/null || { $(call install,gcc libc6-dev,exit 1); }

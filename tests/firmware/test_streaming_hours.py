@@ -68,6 +68,7 @@ def _whole_windows(pack: Pack) -> Callable[[NDArray[np.int8]], NDArray[np.int8]]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # 90 s of work, on a machine that may be shared
 @pytest.mark.parametrize("name", sorted(shipped_packs()))
 def test_streams_equal_whole_windows(name: str, recordings: list[Path], measured: Callable[[str], None]) -> None:
     pack = Pack.load(name)
