@@ -31,7 +31,7 @@ class Kernel:
 
     Attributes:
         op: conv or depthwise.
-        variant: portable, m0, dsp or mve.
+        variant: portable, m0, dsp, mve or vector.
         header: file in firmware/src/kernels; `function`: what it defines.
         supports: whether it computes a shape with these multipliers and shifts.
         pack: weights (OHWI, or HWC for depthwise) in the kernel's layout.

@@ -1,7 +1,7 @@
 """Which C kernel serves which layer on which core. Fast variants are rows in modules of their own."""
 
 from edge_kws.errors import ConversionError
-from edge_kws_converters import kernels_dsp, kernels_m0, kernels_mve
+from edge_kws_converters import kernels_dsp, kernels_m0, kernels_mve, kernels_vector
 from edge_kws_converters.kernel_row import Kernel
 from edge_kws_converters.program import Channels, ConvShape
 
@@ -12,7 +12,7 @@ PORTABLE = (
 
 _DSP, _MVE, _M0, _PLAIN = ("dsp", "portable"), ("mve", "dsp", "portable"), ("m0", "portable"), ("portable",)
 CORES: dict[str, tuple[str, ...]] = {
-    "host": _PLAIN,
+    "host": ("vector", "portable"),
     "cortex-m0": _M0,
     "cortex-m0plus": _M0,
     "cortex-m3": _PLAIN,
@@ -21,10 +21,11 @@ CORES: dict[str, tuple[str, ...]] = {
     "cortex-m33": _DSP,
     "cortex-m55": _MVE,
     "rv32": _PLAIN,
+    "portable": _PLAIN,
 }
 """Core -> variants, the preferred first."""
 
-KERNELS: tuple[Kernel, ...] = (*kernels_mve.KERNELS, *kernels_dsp.KERNELS, *kernels_m0.KERNELS, *PORTABLE)
+KERNELS: tuple[Kernel, ...] = (*kernels_mve.KERNELS, *kernels_dsp.KERNELS, *kernels_m0.KERNELS, *kernels_vector.KERNELS, *PORTABLE)
 """Every kernel; of several that support a shape, the core's preferred variant is taken, then the first."""
 
 

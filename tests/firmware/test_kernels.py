@@ -12,7 +12,13 @@ from tests.firmware.kernel_cases import Layer, problem, program
 from tests.firmware.test_boards import installed
 
 ROOT = Path(__file__).resolve().parents[2]
-BOARDS = {"dsp": ("m4", "m7", "m33", "m55"), "mve": ("m55",), "m0": ("m0plus", "m3"), "portable": ("m0plus", "m3", "rv32")}
+BOARDS = {
+    "dsp": ("m4", "m7", "m33", "m55"),
+    "mve": ("m55",),
+    "m0": ("m0plus", "m3"),
+    "portable": ("m0plus", "m3", "rv32"),
+    "vector": ("m3",),
+}
 KNOWN = (
     Layer(in_width=5, in_channels=64, out_channels=64),
     Layer(in_width=10, in_channels=1, out_channels=64, kernel_height=10, kernel_width=4, stride_width=2, same=True),

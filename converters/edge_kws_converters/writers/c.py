@@ -176,10 +176,10 @@ def _source(emission: Emission, plan: Schedule, prefix: str, core: str, function
 
 
 def _pointers(layer: Layer, kernel: Kernel) -> int:
-    """How many input pixels or runs of them the portable kernels point to at a time; they lie on the stack."""
+    """How many input pixels or runs of them the kernels in plain C point to at a time; they lie on the stack."""
     shape = layer.shape
     assert isinstance(shape, ConvShape)
-    if kernel.variant != "portable":
+    if kernel.variant not in ("portable", "vector"):
         return 1
     runs = kernel.op == "conv" and not shape.padded and (shape.dilation_width == 1 or shape.kernel_width == 1)
     return shape.kernel_height * (1 if runs else shape.kernel_width)
