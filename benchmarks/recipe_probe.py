@@ -22,7 +22,8 @@ import numpy as np
 
 from edge_kws.data.features import AMPLITUDE_UNIT, mel_store
 from edge_kws.training.examples import Examples
-from edge_kws.training.loop import train
+from edge_kws.training.history import commit_at_hand
+from edge_kws.training.loop import EpochReport, train
 from edge_kws.training.material import prepare
 from edge_kws.training.recipe import UNKNOWN, Recipe
 from edge_kws.training.students import build_student
@@ -64,15 +65,13 @@ def main() -> None:
     keras.utils.set_random_seed(recipe.seed)
     model = build_student(recipe.student, recipe.window_frames, recipe.frontend.mel_bins, len(recipe.labels))
     with tempfile.TemporaryDirectory() as folder:
-        train(
-            model,
-            examples,
-            recipe,
-            Path(folder),
-            validation,
-            lambda r: print(f"epoch {r.epoch}  loss {r.loss:.3f}  {r.seconds:.0f} s", flush=True),
-        )
+        train(model, examples, recipe, Path(folder), validation, say, commit_at_hand())
     show(model, validation, index, withheld)
+
+
+def say(report: EpochReport) -> None:
+    """Prints an epoch."""
+    print(f"epoch {report.epoch}  loss {report.loss:.3f}  {report.seconds:.0f} s", flush=True)
 
 
 def changed(values: dict[str, Any], changes: list[str]) -> Recipe:
