@@ -128,6 +128,16 @@ def lower(graph: Graph) -> Program:
     return program
 
 
+def padding_of(size: int, out: int, kernel: int, stride: int, dilation: int, same: bool) -> int:
+    """Padding before the first element."""
+    return max((out - 1) * stride + (kernel - 1) * dilation + 1 - size, 0) // 2 if same else 0
+
+
+def output_size(size: int, kernel: int, stride: int, dilation: int, same: bool) -> int:
+    """Elements a window makes of `size` (padding included where it is explicit)."""
+    return -(-size // stride) if same else (size - (kernel - 1) * dilation - 1) // stride + 1
+
+
 def _unknown(graph: Graph, node: Node) -> None:
     raise graph.refuse(node, "an operator with a kernel", "one that is only read", "export the model without it")
 

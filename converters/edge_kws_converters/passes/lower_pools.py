@@ -2,7 +2,7 @@
 
 from edge_kws_converters.arithmetic import quantize_multiplier
 from edge_kws_converters.graph import Node, Quantization
-from edge_kws_converters.passes.lower import Lowering, View
+from edge_kws_converters.passes.lower import Lowering, View, output_size, padding_of
 from edge_kws_converters.program import Edge, Layer
 
 NEAREST, DIVIDED = range(2)
@@ -20,13 +20,11 @@ def max_pool(lowering: Lowering, node: Node) -> None:
 
 
 def _pool(lowering: Lowering, node: Node, kind: str) -> None:
-    from edge_kws_converters.passes.lower_layers import clamp_of, output_size, padding_of, quantization_of
-
     graph, window = lowering.graph, node.window
     assert window is not None
     (kh, kw), (sh, sw) = window.kernel, window.stride
     view = lowering.view(node, node.inputs[0])
-    result = quantization_of(graph, node, node.outputs[0])
+    result = graph.quantization(node, node.outputs[0])
     if (view.quantization.scale, view.quantization.zero_point) != (result.scale, result.zero_point):
         raise graph.refuse(
             node, "an output quantised as the input", f"scales {view.quantization.scale} and {result.scale}", "quantise again"
@@ -38,7 +36,7 @@ def _pool(lowering: Lowering, node: Node, kind: str) -> None:
     padded_rows = top > 0 or (rows - 1) * sh + kh > view.rows + top
     if padded_rows and kind == "average_pool":
         raise graph.refuse(node, "an average without padding in time", f"kernel {kh}, stride {sh}, SAME over {view.rows} rows", "use VALID")
-    low, high = clamp_of(node, result)
+    low, high = result.clamp(node.activation)
     if padded_rows:
         lowering.pad_with(node, view.ring, -128)
     shape = _shape(view, (width, kh, kw, sw, padding_of(view.width, width, kw, sw, 1, window.same)), low, high)
@@ -65,11 +63,9 @@ def _add(lowering: Lowering, node: Node, kind: str, edge: Edge, out: tuple[int, 
 
 def mean(lowering: Lowering, node: Node) -> None:
     """MEAN over rows, width or both."""
-    from edge_kws_converters.passes.lower_layers import quantization_of
-
     graph = lowering.graph
     source = graph.quantized(node, node.inputs[0])
-    result = quantization_of(graph, node, node.outputs[0])
+    result = graph.quantization(node, node.outputs[0])
     view = lowering.view(node, node.inputs[0])
     axes = sorted(int(a) % len(source.shape) for a in graph.constant(node, 1).reshape(-1))
     if not axes or any(axis not in (1, 2) for axis in axes) or len(source.shape) < 3 or (axes == [2] and len(source.shape) == 3):
