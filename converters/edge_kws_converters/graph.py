@@ -76,12 +76,13 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """How a convolution or pool moves over (rows, width); `same` pads as TensorFlow does."""
+    """How a convolution or pool moves over (rows, width); `same` pads as TensorFlow does, after `pads` (top, bottom, left, right)."""
 
     kernel: tuple[int, int]
     stride: tuple[int, int]
     dilation: tuple[int, int] = (1, 1)
     same: bool = False
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
 
 
 @dataclass(slots=True, eq=False)

@@ -63,8 +63,8 @@ def _convolution(lowering: Lowering, node: Node, *, depthwise: bool) -> None:
     if len(node.inputs) < 2:
         raise graph.refuse(node, "input and weights", f"{len(node.inputs)} inputs")
     weights = _weights(graph, node, 4)
-    view = lowering.view(node, node.inputs[0], padded=True)
-    top, bottom, left, right = view.pad
+    view = lowering.view(node, node.inputs[0])
+    top, bottom, left, right = window.pads
     if depthwise:
         (_, kh, kw, n), fits = weights.shape, weights.shape[3] % view.channels == 0 and weights.shape[0] == 1
     else:
@@ -74,19 +74,16 @@ def _convolution(lowering: Lowering, node: Node, *, depthwise: bool) -> None:
     (sh, sw), (dh, dw) = window.stride, window.dilation
     high, wide = view.rows + top + bottom, view.width + left + right
     rows, width = output_size(high, kh, sh, dh, window.same), output_size(wide, kw, sw, dw, window.same)
-    if window.same and view.pad != (0, 0, 0, 0):
-        raise graph.refuse(node, "PAD before a VALID convolution", "before a SAME one", "pad once")
     if rows < 1 or width < 1:
         raise graph.refuse(node, f"an input of at least {(kh - 1) * dh + 1} x {(kw - 1) * dw + 1}", f"{high} x {wide}")
-    pad_top = padding_of(high, rows, kh, sh, dh, window.same)
+    pad_top = padding_of(high, rows, kh, sh, dh, window.same) + top
+    if pad_top or (rows - 1) * sh + (kh - 1) * dh + 1 > view.rows + pad_top:
+        view = lowering.padded(node, view, view.quantization.zero_point)
     pad_left = padding_of(wide, width, kw, sw, dw, window.same) + left
     channels, shifts = _channels(graph, node, view, weights, 3 if depthwise else 0, dense=False)
     multiplies = n // view.channels if depthwise else 0
     shape = _shape(graph, node, view, (width, n), (kh, kw), (sw, dw, pad_left), multiplies, shifts)
     edge = lowering.edge(node, view, rows, kh, dh, sh, pad_top)
-    last = (rows - 1) * sh + (kh - 1) * dh + 1
-    if pad_top + top or last > view.rows + top + pad_top:
-        lowering.pad_with(node, view.ring, view.quantization.zero_point)
     kind = "depthwise" if depthwise else "conv"
     values = weights[0] if depthwise else weights
     if depthwise and view.channels == 1:  # all outputs read the one channel: an ordinary convolution

@@ -38,7 +38,7 @@ def _pool(lowering: Lowering, node: Node, kind: str) -> None:
         raise graph.refuse(node, "an average without padding in time", f"kernel {kh}, stride {sh}, SAME over {view.rows} rows", "use VALID")
     low, high = result.clamp(node.activation)
     if padded_rows:
-        lowering.pad_with(node, view.ring, -128)
+        view = lowering.padded(node, view, -128)
     shape = _shape(view, (width, kh, kw, sw, padding_of(view.width, width, kw, sw, 1, window.same)), low, high)
     edge = lowering.edge(node, view, rows, kh, 1, sh, top)
     _add(lowering, node, kind, edge, (rows, width, view.channels), shape)
