@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 
 from edge_kws.errors import ConversionError
 from edge_kws_converters.graph import Graph, Node, Quantization, Tensor
+from edge_kws_converters.passes.fold_zero_point import fold_zero_points
 from edge_kws_converters.passes.fuse import fuse
+from edge_kws_converters.passes.running_sum import use_running_sums
 from edge_kws_converters.program import Edge, Layer, Program, Ring
 
 _MAX_ROWS, _MAX_ROW_BYTES = 10_000, 65_536
@@ -130,6 +132,9 @@ def lower(graph: Graph) -> Program:
     program = Program(graph.name, lowering.layers, entry, view.ring, entry.rows if lowering.has_history else 0)
     program.has_state = lowering.has_history
     _place_padding(program)
+    fold_zero_points(program)
+    if program.stride:
+        use_running_sums(program)
     return program
 
 

@@ -12,15 +12,18 @@ from edge_kws_converters.graph import Graph, Node, Quantization
 from edge_kws_converters.passes.lower import Lower, Lowering, View, output_size, padding_of
 from edge_kws_converters.passes.lower_pools import average_pool, max_pool, mean
 from edge_kws_converters.passes.tables import TABLES, table_of
-from edge_kws_converters.program import Channels, ConvShape, Edge, Layer
+from edge_kws_converters.program import SHIFT_ANY, SHIFT_ONCE, Call, Channels, ConvShape, Edge, Layer
 
-_PROVEN = 2**30
-SHIFT_ONCE = 2
-"""EKWS_SHIFT_ONCE of kernel.h: LiteRT rounds FULLY_CONNECTED once, everything else twice."""
+_ADD = Call("elementwise_s8.h", "ekws_add_s8", "ekws_elementwise_shape_t", (1,), in_place=True)
+_ELEMENTWISE = {
+    "add": _ADD,
+    "sub": replace(_ADD, literals=(-1,)),
+    "mul": replace(_ADD, function="ekws_mul_s8", literals=()),
+}
 
 
-def _channels(graph: Graph, node: Node, view: View, weights: NDArray[np.int8], axis: int, *, dense: bool) -> tuple[Channels, int]:
-    """Requantisation of each output channel, and whether shifts are plain right ones with sums below 2^30."""
+def _channels(graph: Graph, node: Node, view: View, weights: NDArray[np.int8], axis: int, *, dense: bool) -> Channels:
+    """Requantisation of each output channel."""
     n = weights.shape[axis]
     kernel = graph.quantization(node, node.inputs[1])
     out = graph.quantization(node, node.outputs[0])
@@ -28,25 +31,18 @@ def _channels(graph: Graph, node: Node, view: View, weights: NDArray[np.int8], a
         raise graph.refuse(node, "weights with zero point 0", f"{int(kernel.zero_points[0])}", "quantise weights symmetrically")
     if len(kernel.scales) > 1 and (len(kernel.scales) != n or kernel.axis % weights.ndim != axis):
         raise graph.refuse(node, f"1 or {n} weight scales on axis {axis}", f"{len(kernel.scales)} on axis {kernel.axis}")
-    bias = np.zeros(n, np.int64)
+    bias = np.zeros(n, np.int32)
     if len(node.inputs) > 2 and node.inputs[2] >= 0:
         values = graph.constant(node, 2)
         if values.dtype != np.int32 or values.size != n:
             raise graph.refuse(node, f"an int32 bias of {n}", f"{values.dtype} {values.shape}", "quantise to full int8")
-        bias = values.reshape(n).astype(np.int64)
+        bias = values.reshape(n)
     if dense and len(kernel.scales) == 1:
         reals = [float(view.quantization.scale * kernel.scales[0]) / float(out.scale)] * n
     else:
         reals = [float(view.quantization.scale) * float(s) / float(out.scale) for s in np.broadcast_to(kernel.scales, (n,))]
     factors = [quantize_multiplier(real) for real in reals]
-    others = tuple(i for i in range(weights.ndim) if i != axis)
-    wide = weights.astype(np.int64)
-    folded = bias - view.quantization.zero_point * wide.sum(axis=others)
-    bound = int((np.abs(folded) + 128 * np.abs(wide).sum(axis=others)).max())
-    proven = bound < _PROVEN and all(factor.shift >= 1 for factor in factors)
-    wrapped = ((folded + 2**31) % 2**32 - 2**31).astype(np.int32)
-    mantissas, shifts = np.array([f.mantissa for f in factors], np.int32), np.array([f.shift for f in factors], np.int8)
-    return Channels(wrapped, mantissas, shifts), int(proven)
+    return Channels(bias, np.array([f.mantissa for f in factors], np.int32), np.array([f.shift for f in factors], np.int8))
 
 
 def _weights(graph: Graph, node: Node, ndim: int) -> NDArray[np.int8]:
@@ -80,9 +76,9 @@ def _convolution(lowering: Lowering, node: Node, *, depthwise: bool) -> None:
     if pad_top or (rows - 1) * sh + (kh - 1) * dh + 1 > view.rows + pad_top:
         view = lowering.padded(node, view, view.quantization.zero_point)
     pad_left = padding_of(wide, width, kw, sw, dw, window.same) + left
-    channels, shifts = _channels(graph, node, view, weights, 3 if depthwise else 0, dense=False)
+    channels = _channels(graph, node, view, weights, 3 if depthwise else 0, dense=False)
     multiplies = n // view.channels if depthwise else 0
-    shape = _shape(graph, node, view, (width, n), (kh, kw), (sw, dw, pad_left), multiplies, shifts)
+    shape = _shape(graph, node, view, (width, n), (kh, kw), (sw, dw, pad_left), multiplies, SHIFT_ANY)
     edge = lowering.edge(node, view, rows, kh, dh, sh, pad_top)
     kind = "depthwise" if depthwise else "conv"
     values = weights[0] if depthwise else weights
@@ -126,7 +122,7 @@ def _dense(lowering: Lowering, node: Node) -> None:
         step = "flatten before it"
         raise graph.refuse(node, f"{inner} inputs and {n} outputs", f"{view.rows} x {view.width} x {view.channels}", step)
     shaped = weights.reshape(n, view.rows, view.width, view.channels)
-    channels, _ = _channels(graph, node, view, shaped, 0, dense=True)
+    channels = _channels(graph, node, view, shaped, 0, dense=True)
     shape = _shape(graph, node, view, (1, n), (view.rows, view.width), (1, 1, 0), 0, SHIFT_ONCE)
     edge = lowering.edge(node, view, 1, view.rows, 1, view.ring.rows if lowering.has_history else 1)
     lowering.add(node, Layer(graph.where(node), "conv", [edge], lowering.ring(node, 1, 1, n), shape, shaped, channels))
@@ -160,7 +156,9 @@ def _elementwise(lowering: Lowering, node: Node) -> None:
         sizes.reverse()
         quantizations.reverse()
     shape = _elementwise_shape(graph, node, (width, channels), sizes, quantizations)
-    lowering.add(node, Layer(graph.where(node), node.op, edges, lowering.ring(node, rows, width, channels), shape, table=table))
+    constants = {} if table is None else {"operand": table}
+    out, call = lowering.ring(node, rows, width, channels), _ELEMENTWISE[node.op]
+    lowering.add(node, Layer(graph.where(node), node.op, edges, out, shape, call=call, constants=constants))
 
 
 def _elementwise_shape(
@@ -189,7 +187,8 @@ def _table(lowering: Lowering, node: Node) -> None:
     table = table_of(graph, node, view.quantization)
     out = lowering.ring(node, view.rows, view.width, view.channels)
     edge = lowering.edge(node, view, view.rows)
-    lowering.add(node, Layer(graph.where(node), "table", [edge], out, table=table))
+    call = Call("elementwise_s8.h", "ekws_table_s8", literals=(out.row_bytes,), in_place=True)
+    lowering.add(node, Layer(graph.where(node), "table", [edge], out, call=call, constants={"table": table}))
 
 
 def _softmax(lowering: Lowering, node: Node) -> None:
@@ -204,8 +203,9 @@ def _softmax(lowering: Lowering, node: Node) -> None:
         raise graph.refuse(node, "classes on the last axis, at most 4095", f"{graph.tensors[node.inputs[0]].shape}")
     out = lowering.ring(node, view.rows, view.width, view.channels)
     table = arithmetic.softmax_table(float(view.quantization.scale), node.options["beta"])
-    shape = (view.width * view.channels // channels, channels)
-    lowering.add(node, Layer(graph.where(node), "softmax", [lowering.edge(node, view, view.rows)], out, shape, table=table))
+    call = Call("softmax_s8.h", "ekws_softmax_s8", literals=(table.size, out.row_bytes // channels, channels), in_place=True)
+    edges = [lowering.edge(node, view, view.rows)]
+    lowering.add(node, Layer(graph.where(node), "softmax", edges, out, call=call, constants={"exps": table}))
 
 
 def _concatenation(lowering: Lowering, node: Node) -> None:

@@ -3,7 +3,7 @@
 from edge_kws_converters.arithmetic import quantize_multiplier
 from edge_kws_converters.graph import Node, Quantization
 from edge_kws_converters.passes.lower import Lowering, View, output_size, padding_of
-from edge_kws_converters.program import Edge, Layer
+from edge_kws_converters.program import Call, Edge, Layer
 
 NEAREST, DIVIDED = range(2)
 """The modes of pool_s8.h."""
@@ -33,12 +33,10 @@ def _pool(lowering: Lowering, node: Node, kind: str) -> None:
     if rows < 1 or width < 1 or 0 in (kh, kw):
         raise graph.refuse(node, f"an input of at least {kh} x {kw}", f"{view.rows} x {view.width}")
     top = padding_of(view.rows, rows, kh, sh, 1, window.same)
-    padded_rows = top > 0 or (rows - 1) * sh + kh > view.rows + top
-    if padded_rows and kind == "average_pool":
-        raise graph.refuse(node, "an average without padding in time", f"kernel {kh}, stride {sh}, SAME over {view.rows} rows", "use VALID")
+    if top > 0 or (rows - 1) * sh + kh > view.rows + top:
+        # Neutral to a largest value; and to a sum, whose count leaves them out.
+        view = lowering.padded(node, view, -128 if kind == "max_pool" else 0)
     low, high = result.clamp(node.activation)
-    if padded_rows:
-        view = lowering.padded(node, view, -128)
     shape = _shape(view, (width, kh, kw, sw, padding_of(view.width, width, kw, sw, 1, window.same)), low, high)
     edge = lowering.edge(node, view, rows, kh, 1, sh, top)
     _add(lowering, node, kind, edge, (rows, width, view.channels), shape)
@@ -54,10 +52,12 @@ def _shape(view: View, geometry: tuple[int, int, int, int, int], low: int, high:
 
 def _add(lowering: Lowering, node: Node, kind: str, edge: Edge, out: tuple[int, int, int], shape: dict[str, int]) -> None:
     """One output row of all rows and columns of a whole window is summed as they come."""
-    layer = Layer(lowering.graph.where(node), kind, [edge], lowering.ring(node, *out), shape)
-    whole = out[0] == 1 and out[1] == 1 and shape["kernel_width"] == shape["in_width"] and edge.taps > 1
+    call = Call("pool_s8.h", "ekws_max_pool_s8", "ekws_pool_shape_t", taps=True) if kind == "max_pool" else None
+    layer = Layer(lowering.graph.where(node), kind, [edge], lowering.ring(node, *out), shape, call=call)
+    whole = out[0] == 1 and out[1] == 1 and shape["kernel_width"] == shape["in_width"] and 1 < edge.taps <= edge.ring.rows - edge.begin
     if kind == "average_pool" and whole and not lowering.has_history:
         layer.accumulate, edge.taps, edge.stride = edge.taps, 1, 1
+        layer.scratch = 4 * layer.out.channels
     lowering.add(node, layer)
 
 
