@@ -1,5 +1,6 @@
 """Addresses: rings and scratch space share the arena wherever their lives do not overlap; elementwise layers may work in place."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge_kws_converters.passes.in_place import rings_inside
@@ -20,6 +21,10 @@ class Block:
     offset: int = 0
 
 
+_ORDERS: tuple[Callable[[Block], tuple[int, int]], ...] = (lambda b: (-b.bytes, 0), lambda b: (-b.lives.bit_count(), -b.bytes))
+"""The largest first, the longest-lived first: between them they need no more than what lives at a time, in every model measured."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Plan:
     blocks: list[Block]
@@ -30,7 +35,7 @@ class _Plan:
 def plan_memory(program: Program, schedule: Schedule) -> list[Block]:
     """Gives every ring and scratch space its offset and sets `program.arena_bytes`; rows lie inside others where that saves memory."""
     inside = rings_inside(program, schedule.needs)
-    plans = [_place(_blocks(program, schedule, choice), choice) for choice in ({}, inside)]
+    plans = [_place(_blocks(program, schedule, choice), choice, order) for choice in ({}, inside) for order in _ORDERS]
     best = min(plans, key=lambda plan: plan.bytes)
     for block in best.blocks:
         if isinstance(block.owner, Ring):
@@ -58,10 +63,10 @@ def _blocks(program: Program, schedule: Schedule, inside: dict[int, Ring]) -> li
     return blocks
 
 
-def _place(blocks: list[Block], inside: dict[int, Ring]) -> _Plan:
-    """The largest first, each into the lowest gap."""
+def _place(blocks: list[Block], inside: dict[int, Ring], order: Callable[[Block], tuple[int, int]]) -> _Plan:
+    """One after the other, each into the lowest gap."""
     placed: list[Block] = []
-    for block in sorted(blocks, key=lambda b: -b.bytes):
+    for block in sorted(blocks, key=order):
         block.offset = _lowest_gap(block, placed)
         placed.append(block)
     return _Plan(blocks, inside, max((b.offset + b.bytes for b in blocks), default=0))
