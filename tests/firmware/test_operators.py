@@ -115,28 +115,36 @@ def test_pools(name: str, data: st.DataObject, seed: int) -> None:
     _check(net, source, result, seed)
 
 
+_PAIRS = {"ADD": "Add", "SUB": "Sub", "MUL": "Mul", "MAXIMUM": "MaximumMinimum", "MINIMUM": "MaximumMinimum", "PRELU": None}
+"""Operator -> its options."""
+
+
 @_FEW
 @given(data=st.data(), seed=_SEEDS)
-@pytest.mark.parametrize("name", ["ADD", "SUB", "MUL"])
+@pytest.mark.parametrize("name", _PAIRS)
 def test_elementwise(name: str, data: st.DataObject, seed: int) -> None:
     draw, rng = data.draw, np.random.default_rng(seed)
     shape = [1, draw(_SIZES), draw(_SIZES), draw(_SIZES)]
     other = [1, shape[1], shape[2] if draw(st.booleans()) else 1, shape[3] if draw(st.booleans()) else 1]
-    net, scale = OperatorModel(), draw(_SCALES)
-    source = net.tensor(shape, scale, draw(_ZEROS))
-    constant = draw(st.booleans())
+    net, scale, zero = OperatorModel(), draw(_SCALES), draw(_ZEROS)
+    source, one_scale = net.tensor(shape, scale, zero), _PAIRS[name] == "MaximumMinimum"
+    constant = name == "PRELU" or draw(st.booleans())
     if constant:
         other[1] = 1
-        operand = net.tensor(other, draw(_SCALES), draw(_ZEROS), rng.integers(-128, 128, other).astype(np.int8))
+        # Fewer axes are the last ones.
+        size = other[draw(st.integers(0, 3)) if other[2] == 1 else draw(st.integers(0, 2)) :]
+        found = (scale, zero) if one_scale else (draw(_SCALES), draw(_ZEROS))
+        operand = net.tensor(size, *found, rng.integers(-128, 128, size).astype(np.int8))
     else:
         # The second operand is the first, squeezed by a pool to the size that broadcasts.
-        operand = net.tensor(other, scale, net.tensors[source].quantization.zeroPoint[0])
+        operand = net.tensor(other, scale, zero)
         assume(other[3] == shape[3])
         pool = options("Pool2D", padding=1, strideH=1, strideW=1, filterHeight=1, filterWidth=1 if other[2] == shape[2] else shape[2])
         net.operator("MAX_POOL_2D", [source], [operand], pool)
-    result = net.tensor(shape, draw(_SCALES), draw(_ZEROS))
-    kind = {"ADD": "Add", "SUB": "Sub", "MUL": "Mul"}[name]
-    net.operator(name, [source, operand], [result], options(kind, fusedActivationFunction=draw(st.integers(0, 1))))
+    result = net.tensor(shape, *((scale, zero) if one_scale else (draw(_SCALES), draw(_ZEROS))))
+    kind = _PAIRS[name]
+    fields = {"fusedActivationFunction": draw(st.integers(0, 1))} if kind and not one_scale else {}
+    net.operator(name, [source, operand], [result], options(kind, **fields) if kind else None)
     _check(net, source, result, seed)
 
 

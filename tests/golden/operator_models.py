@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tests.golden.tiny_model import schema
 
 _TYPES = {name: getattr(schema.TensorType, name.upper()) for name in ("int8", "int32", "float32", "float16", "uint8")}
-_FIRST_VERSION = [getattr(schema.BuiltinOperator, name) for name in ("RESHAPE", "HARD_SWISH", "RELU_N1_TO_1")]
+_FIRST_VERSION = [getattr(schema.BuiltinOperator, name) for name in ("RESHAPE", "HARD_SWISH", "RELU_N1_TO_1", "PRELU")]
 ACTIVATIONS = {"none": 0, "relu": 1, "relu_n1_to_1": 2, "relu6": 3}
 
 

@@ -1,25 +1,18 @@
 """Operators that compute: convolutions, pools, elementwise functions, softmax."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_kws_converters import arithmetic
-from edge_kws_converters.arithmetic import Multiplier, add_factors, multiply_factor, quantize_multiplier
-from edge_kws_converters.graph import Graph, Node, Quantization
+from edge_kws_converters.arithmetic import quantize_multiplier
+from edge_kws_converters.graph import Graph, Node
 from edge_kws_converters.passes.lower import Lower, Lowering, View, output_size, padding_of
+from edge_kws_converters.passes.lower_elementwise import ELEMENTWISE, elementwise
 from edge_kws_converters.passes.lower_pools import average_pool, max_pool, mean
 from edge_kws_converters.passes.tables import TABLES, table_of
 from edge_kws_converters.program import SHIFT_ANY, SHIFT_ONCE, Call, Channels, ConvShape, Edge, Layer
-
-_ADD = Call("elementwise_s8.h", "ekws_add_s8", "ekws_elementwise_shape_t", (1,), in_place=True)
-_ELEMENTWISE = {
-    "add": _ADD,
-    "sub": replace(_ADD, literals=(-1,)),
-    "mul": replace(_ADD, function="ekws_mul_s8", literals=()),
-}
 
 
 def _channels(graph: Graph, node: Node, view: View, weights: NDArray[np.int8], axis: int, *, dense: bool) -> Channels:
@@ -128,59 +121,6 @@ def _dense(lowering: Lowering, node: Node) -> None:
     lowering.add(node, Layer(graph.where(node), "conv", [edge], lowering.ring(node, 1, 1, n), shape, shaped, channels))
 
 
-def _elementwise(lowering: Lowering, node: Node) -> None:
-    graph = lowering.graph
-    if len(node.inputs) != 2:
-        raise graph.refuse(node, "two operands", f"{len(node.inputs)}")
-    rows, width, channels = graph.quantized(node, node.outputs[0]).rows
-    edges: list[Edge] = []
-    sizes: list[tuple[int, int]] = []
-    table: NDArray[Any] | None = None
-    for position, tensor in enumerate(node.inputs):
-        constant = graph.tensors[tensor].data if tensor >= 0 else None
-        if constant is None:
-            view = lowering.view(node, tensor)
-            edges.append(lowering.edge(node, view, rows, stride=1 if view.rows == rows else 0))
-            found = (view.rows, view.width, view.channels)
-        else:
-            found, table = graph.quantized(node, tensor).rows, constant
-            if found[0] != 1 or (position == 0 and node.op == "sub") or table.size > 65_536:
-                raise graph.refuse(node, "a constant second operand of one row", f"{constant.shape}")
-        if found[0] not in (1, rows) or found[1] not in (1, width) or found[2] not in (1, channels):
-            raise graph.refuse(node, f"operands that fit {(rows, width, channels)}", f"{found}")
-        sizes.append(found[1:])
-    if not edges:
-        raise graph.refuse(node, "an operand that is computed", "constants only")
-    quantizations = [graph.quantization(node, tensor) for tensor in node.inputs]
-    if table is not None and graph.tensors[node.inputs[0]].data is not None:
-        sizes.reverse()
-        quantizations.reverse()
-    shape = _elementwise_shape(graph, node, (width, channels), sizes, quantizations)
-    constants = {} if table is None else {"operand": table}
-    out, call = lowering.ring(node, rows, width, channels), _ELEMENTWISE[node.op]
-    lowering.add(node, Layer(graph.where(node), node.op, edges, out, shape, call=call, constants=constants))
-
-
-def _elementwise_shape(
-    graph: Graph, node: Node, out: tuple[int, int], sizes: list[tuple[int, int]], operands: list[Quantization]
-) -> dict[str, int]:
-    result = graph.quantization(node, node.outputs[0])
-    low, high = result.clamp(node.activation)
-    (a, b), one = operands, Multiplier(0, 0)
-    if node.op == "mul":
-        factors = one, one, multiply_factor(a.scale, b.scale, result.scale)
-    else:
-        factors = add_factors(a.scale, b.scale, result.scale)
-        if any(factor.shift < 0 for factor in factors):
-            raise graph.refuse(node, "an output scale not 2^20 times finer than its inputs", f"{result.scale}", "quantise again")
-    values = (*out, *sizes[0], *sizes[1], a.zero_point, b.zero_point, result.zero_point, low, high)
-    names = ("width", "channels", "a_width", "a_channels", "b_width", "b_channels", "a_zero", "b_zero", "out_zero", "low", "high")
-    shape: dict[str, int] = dict(zip(names, values, strict=True))
-    for prefix, factor in zip(("a_", "b_", ""), factors, strict=True):
-        shape |= {f"{prefix}multiplier": factor.mantissa, f"{prefix}shift": factor.shift}
-    return shape
-
-
 def _table(lowering: Lowering, node: Node) -> None:
     graph = lowering.graph
     view = lowering.view(node, node.inputs[0])
@@ -235,7 +175,6 @@ def _concatenation(lowering: Lowering, node: Node) -> None:
 
 
 LAYERS: dict[str, Lower] = {
-    "add": _elementwise,
     "average_pool_2d": average_pool,
     "concatenation": _concatenation,
     "conv_2d": _conv,
@@ -243,8 +182,7 @@ LAYERS: dict[str, Lower] = {
     "fully_connected": _dense,
     "max_pool_2d": max_pool,
     "mean": mean,
-    "mul": _elementwise,
     "softmax": _softmax,
-    "sub": _elementwise,
+    **dict.fromkeys(ELEMENTWISE, elementwise),
     **dict.fromkeys(TABLES, _table),
 }
