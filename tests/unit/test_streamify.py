@@ -76,13 +76,16 @@ def _broken(change: str) -> Program:
     assert program is not None
     layer = program.layers[2]
     if change == "padded":
-        layer.edges[0].ring.pad_before = 1
+        # The first tensor has padding; only the second of its readers sees it.
+        ring = layer.edges[0].ring
+        ring.pad_before = 1
+        program.layers[3].edges[1].begin += 1
     elif change == "spread":
         program.layers[3].edges[1].stride = 0
     elif change == "transposed":
         program.layers[0].shape = True
     elif change == "uneven":
-        program.layers[1].out.rows, layer.edges[0].stride = 40, 2
+        program.layers[3].edges[1] = Edge(Ring("aside", 100, 1, 1), stride=2)
     elif change == "rows":
         program.output.rows = 2
     elif change == "stateful":

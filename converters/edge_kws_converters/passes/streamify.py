@@ -46,8 +46,9 @@ def _rewrite(layer: Layer, stride: int) -> None:
     taps = layer.accumulate or None
     for edge in layer.edges:
         ring = edge.ring
-        if ring.pad_before or ring.pad_after:
-            raise _refusal(layer, f"it pads time (SAME or PAD: {ring.pad_before} rows before, {ring.pad_after} after)")
+        before, after = _padding_read(layer, edge)
+        if before > 0 or after > 0:
+            raise _refusal(layer, f"it pads time (SAME or PAD: {max(before, 0)} rows before, {max(after, 0)} after)")
         if edge.stride == 0:
             raise _refusal(layer, "it spreads one value over all of the window's time (squeeze and excite)")
         if taps:
@@ -60,6 +61,12 @@ def _rewrite(layer: Layer, stride: int) -> None:
     out_grid = gcd(stride, layer.out.spacing)
     for edge in layer.edges:
         _regrid(edge, gcd(stride, edge.ring.spacing), out_grid)
+
+
+def _padding_read(layer: Layer, edge: Edge) -> tuple[int, int]:
+    """Padding rows before and after the tensor that a layer reads; below 0 where it stays inside."""
+    last = edge.begin + ((layer.accumulate or layer.out.rows) - 1) * edge.stride + edge.span
+    return edge.ring.pad_before - edge.begin, last - edge.ring.pad_before - edge.ring.rows
 
 
 def _regrid(edge: Edge, grid: int, out_grid: int) -> None:
