@@ -1,5 +1,7 @@
 """Networks of the architectures that keyword spotters come from, bit for bit: whole windows, and streams where they are VALID in time."""
 
+import shutil
+import subprocess
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,10 +10,15 @@ import numpy as np
 import pytest
 
 from edge_kws.errors import ConversionError
-from edge_kws_converters.compiler import make_program
+from edge_kws_boards.measure import measure_model
+from edge_kws_converters.compiler import compile_model, make_program, read_model
 from edge_kws_converters.golden import feature_rows
-from tests.golden.compiled import check_stream, check_whole
-from tests.golden.networks import NETWORKS, mobilenet_v3
+from edge_kws_converters.reference import Reference
+from tests.firmware.test_boards import installed
+from tests.golden.compiled import STRICT, check_stream, check_whole
+from tests.golden.networks import NETWORKS, bc_resnet, mobilenet_v3
+
+ROOT = Path(__file__).resolve().parents[2]
 
 # Over bins alone squeeze-and-excite has all it needs in every column.
 STREAMED = {**NETWORKS, "mobilenet_v3": partial(mobilenet_v3, axes=[2])}
@@ -34,6 +41,33 @@ def test_streams(name: str, stride: int, tmp_path: Path) -> None:
 def test_squeeze_and_excite_over_time_is_no_stream() -> None:
     with pytest.raises(ConversionError, match=r"operator 14 MUL \(\S+\): cannot be streamed exactly, because .*squeeze and excite"):
         make_program(mobilenet_v3(valid=True), stride=1)
+
+
+@pytest.mark.parametrize("core", ["host", "cortex-m0plus"])
+@pytest.mark.parametrize("name", ["gcc", "clang"])
+def test_generated_c_is_strict_when_optimised(name: str, core: str, tmp_path: Path) -> None:
+    """Both compilers warn of other things, and of more when they optimise."""
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is not installed")
+    for index, (model, stride) in enumerate([(bc_resnet(valid=True), 1), (bc_resnet(valid=True), None), (mobilenet_v3(), None)]):
+        made = compile_model(model, core=core, stride=stride)
+        folder = tmp_path / str(index)
+        folder.mkdir()
+        (folder / "model.c").write_text(made.source)
+        (folder / "model.h").write_text(made.header)
+        built = subprocess.run([name, *STRICT, "-O2", "-c", "model.c"], cwd=folder, capture_output=True, text=True, check=False)
+        assert built.returncode == 0, built.stderr[:4000]
+
+
+@pytest.mark.parametrize("name", ["m0plus", "m3", "m4", "m7", "m33", "m55", "rv32"])
+def test_boards(name: str, tmp_path: Path) -> None:
+    """A stream with running sums on seven cores, and a whole window with squeeze-and-excite."""
+    board = installed(name)
+    for model, stride in ((bc_resnet(valid=True), 1), (mobilenet_v3(), None)):
+        compiled, reference = compile_model(model, core=board.core, stride=stride, c_name="measured"), Reference(model, read_model(model))
+        ring = compiled.program.input
+        rows = feature_rows(ring.rows + 6, ring.row_bytes) if stride else feature_rows(2 * ring.rows, ring.row_bytes).reshape(2, -1)
+        assert measure_model(board, compiled, reference, rows, tmp_path / str(stride), root=ROOT).bit_exact
 
 
 def _bc_resnet(keras: Any) -> Any:
