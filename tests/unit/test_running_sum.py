@@ -76,9 +76,10 @@ def test_sums_start_anew_after_a_reset() -> None:
     assert np.array_equal(runner.scan(second, 1), expected[1])
 
 
-def test_models_with_state_of_their_own(tmp_path: Path) -> None:
-    streaming = write_tflite_streaming(_model(33), 2)
+@pytest.mark.parametrize(("rows", "expected"), [(32, Sliding(2, 1)), (12, None)])
+def test_models_with_state_of_their_own(rows: int, expected: Sliding | None, tmp_path: Path) -> None:
+    streaming = write_tflite_streaming(_model(rows + 1), 2)
     graph = read_model(streaming)
     program = lower(graph)
-    assert _sliding(program) == Sliding(2, 1)
+    assert _sliding(program) == expected
     run_self_test(program, golden_rows(program, Reference(streaming, graph)), tmp_path)

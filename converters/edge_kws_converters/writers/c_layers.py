@@ -108,7 +108,8 @@ def _average(emission: Emission, layer: Layer) -> str:
 def _valid_rows(emission: Emission, layer: Layer) -> tuple[str, str]:
     """How many of the rows of an average are no padding, and statements that find it where that changes."""
     edge, taps = layer.edges[0], layer.edges[0].taps
-    if not edge.ring.pad_before and not edge.ring.pad_after:
+    # The rows before the first of a stream are its past.
+    if emission.program.stride or not (edge.ring.pad_before or edge.ring.pad_after):
         return str(taps), ""
     before = edge.ring.pad_before - edge.begin
     first = f"  const int32_t first = s->made[{emission.index(layer)}] * {edge.stride} - {before};\n"
