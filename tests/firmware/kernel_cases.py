@@ -12,7 +12,10 @@ from edge_kws_converters.program import Channels, ConvShape
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """A convolution of one output row; depthwise where `multiplies` is not 0. Names as in `ekws_conv_shape_t`."""
+    """A convolution of one output row; depthwise where `multiplies` is not 0. Names as in `ekws_conv_shape_t`.
+
+    `relu`: the output's zero point is its least value.
+    """
 
     in_width: int
     in_channels: int
@@ -25,6 +28,7 @@ class Layer:
     multiplies: int = 0
     low: int = -128
     high: int = 127
+    relu: bool = False
     extreme: bool = False
     seed: int = 0
 
@@ -78,6 +82,7 @@ def problem(layer: Layer) -> Problem:
     weights = values(*kernel, layer.out_channels) if depthwise else values(layer.out_channels, *kernel, layer.in_channels)
     weights = np.where(weights == -128, -127, weights).astype(np.int8)
     in_zero, out_zero = (int(z) for z in rng.integers(-128, 128, 2))
+    out_zero = layer.low if layer.relu else out_zero
     taps = np.full((layer.kernel_height, layer.kernel_width, layer.out_width, layer.in_channels), in_zero, np.int64)
     for x in range(layer.out_width):
         for kx in range(layer.kernel_width):

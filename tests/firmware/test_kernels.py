@@ -45,6 +45,7 @@ def _random_layer(rng: np.random.Generator, depthwise: bool) -> Layer:
         multiplies=multiplies,
         low=int(rng.choice([-128, -10])),
         high=int(rng.choice([127, 20])),
+        relu=bool(rng.integers(2)),
         extreme=bool(rng.integers(2)),
         seed=int(rng.integers(1 << 30)),
     )
