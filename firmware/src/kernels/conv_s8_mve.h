@@ -40,7 +40,7 @@
 #define EKWS_CONV_MVE_CLOBBERS "r0", "r2", "r4", "r6", "q0", "q1", "q2", "cc", "memory"
 #define EKWS_CONV_MVE_QUAD(second, use, ...)                                                                               \
   __asm__ volatile(EKWS_CONV_MVE_DEPTH(EKWS_CONV_MVE_STEP_2("vmladav", second), EKWS_CONV_MVE_STEP_2("vmladava", second)) use    \
-                   : __VA_ARGS__, [W] "+r"(w), [A] "+r"(a), [B] "+r"(b), [N] "=&r"(n)                                      \
+                   : __VA_ARGS__, [W] "+r"(w), [A] "+r"(a), [N] "=&r"(n)                                                   \
                    : EKWS_CONV_MVE_IMMEDIATES                                                                              \
                    : "r8", "r10", "r12", "lr", EKWS_CONV_MVE_CLOBBERS)
 
@@ -52,7 +52,7 @@ EKWS_KERNEL void ekws_conv_quad_mve(int upper, const int8_t *acts, int32_t pitch
                                     int32x4_t *odd) {
   const int near = pitch <= 508;
   const int32_t loops = ekws_conv_loops_mve(depth16);
-  const int8_t *w = *at, *a = acts, *b = near ? acts : acts + pitch;
+  const int8_t *w = *at, *a = acts, *b = acts + pitch;
   int32_t n;
 #define EKWS_CONV_MVE_LANES(high, low)                                                                                          \
   "vmov %q[E0][" high "], %q[E0][" low "], r0, r2\n\tvmov %q[O0][" high "], %q[O0][" low "], r4, r6\n\t"                        \
@@ -63,9 +63,9 @@ EKWS_KERNEL void ekws_conv_quad_mve(int upper, const int8_t *acts, int32_t pitch
   } else if (near) {
     EKWS_CONV_MVE_QUAD("[%[A], %[P]]", EKWS_CONV_MVE_LANES("2", "0"), EKWS_CONV_MVE_VECTORS("=&w"));
   } else if (upper) {
-    EKWS_CONV_MVE_QUAD("[%[B]], #16", EKWS_CONV_MVE_LANES("3", "1"), EKWS_CONV_MVE_VECTORS("+w"));
+    EKWS_CONV_MVE_QUAD("[%[B]], #16", EKWS_CONV_MVE_LANES("3", "1"), EKWS_CONV_MVE_VECTORS("+w"), [B] "+r"(b));
   } else {
-    EKWS_CONV_MVE_QUAD("[%[B]], #16", EKWS_CONV_MVE_LANES("2", "0"), EKWS_CONV_MVE_VECTORS("=&w"));
+    EKWS_CONV_MVE_QUAD("[%[B]], #16", EKWS_CONV_MVE_LANES("2", "0"), EKWS_CONV_MVE_VECTORS("=&w"), [B] "+r"(b));
   }
 #undef EKWS_CONV_MVE_LANES
 #undef EKWS_CONV_MVE_VECTORS
@@ -92,8 +92,7 @@ EKWS_KERNEL const int8_t *ekws_conv_eight_mve(int32_t pixels, const int8_t *acts
     ekws_conv_quad_mve(0, acts, pitch, &w, depth16, even, odd);
     ekws_conv_quad_mve(1, acts, pitch, &w, depth16, even, odd);
   }
-  ekws_requantize_eight_mve(even, odd, pixels, w, s, out, s.out_channels);
-  return w + EKWS_MVE_EIGHT_COLUMNS;
+  return ekws_requantize_eight_mve(even, odd, pixels, w, s, out, s.out_channels);
 }
 
 /* The same for four channels, of which `left` are there. */
@@ -101,8 +100,8 @@ EKWS_KERNEL const int8_t *ekws_conv_four_mve(int32_t pixels, const int8_t *acts,
                                              ekws_conv_shape_t s, int32_t left, int8_t *out) {
   const int near = pixels > 1 && pitch <= 508;
   const int32_t loops = ekws_conv_loops_mve(depth16);
-  const int8_t *a = acts, *b = near ? acts : acts + pitch;
-  int32x4_t sums[2];
+  const int8_t *a = acts, *b = acts + pitch;
+  int32x4_t sums[4];
   int32_t n;
 #define EKWS_CONV_MVE_FOUR "vmov %q[S0][2], %q[S0][0], r0, r2\n\tvmov %q[S0][3], %q[S0][1], r4, r6\n\t"
 #define EKWS_CONV_MVE_FOURS EKWS_CONV_MVE_FOUR "vmov %q[S1][2], %q[S1][0], r8, r10\n\tvmov %q[S1][3], %q[S1][1], r12, lr"
@@ -114,12 +113,11 @@ EKWS_KERNEL const int8_t *ekws_conv_four_mve(int32_t pixels, const int8_t *acts,
   } else if (near) {
     EKWS_CONV_MVE_QUAD("[%[A], %[P]]", EKWS_CONV_MVE_FOURS, [S0] "=&w"(sums[0]), [S1] "=&w"(sums[1]));
   } else {
-    EKWS_CONV_MVE_QUAD("[%[B]], #16", EKWS_CONV_MVE_FOURS, [S0] "=&w"(sums[0]), [S1] "=&w"(sums[1]));
+    EKWS_CONV_MVE_QUAD("[%[B]], #16", EKWS_CONV_MVE_FOURS, [S0] "=&w"(sums[0]), [S1] "=&w"(sums[1]), [B] "+r"(b));
   }
 #undef EKWS_CONV_MVE_FOUR
 #undef EKWS_CONV_MVE_FOURS
-  ekws_requantize_four_mve(sums, pixels, w, s, left, out, s.out_channels);
-  return w + EKWS_MVE_FOUR_COLUMNS;
+  return ekws_requantize_four_mve(sums, pixels, w, s, left, out, s.out_channels);
 }
 
 /* acts: `pixels` (1 or 2, a literal) of depth16 bytes, `pitch` bytes apart, aligned to 4 -> out (pixels, channels). */

@@ -11,14 +11,15 @@
 #if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
 
 typedef struct {
-  int32x4_t even, odd;
+  int32x4_t even[2], odd[2]; /* the second for no pixel */
 } ekws_depthwise_sums_mve_t;
 
 /* Sums of the eight channels from `channel` on, for the output whose first tap is in column `first`. `inside`: no tap is padding. */
 EKWS_KERNEL ekws_depthwise_sums_mve_t ekws_depthwise_taps_mve(ekws_conv_shape_t s, const int8_t *const *rows, int32_t first, int32_t channel,
                                                               int inside, int whole, const int8_t *taps) {
   const mve_pred16_t there = vctp16q((uint32_t)(s.in_channels - channel));
-  ekws_depthwise_sums_mve_t sums = {vdupq_n_s32(0), vdupq_n_s32(0)};
+  ekws_depthwise_sums_mve_t sums;
+  sums.even[0] = sums.odd[0] = vdupq_n_s32(0);
 #pragma GCC unroll 5
   for (int32_t ky = 0; ky < s.kernel_height; ky++) {
     const int8_t *from = rows[ky] + first * s.in_channels + channel;
@@ -30,8 +31,8 @@ EKWS_KERNEL ekws_depthwise_sums_mve_t ekws_depthwise_taps_mve(ekws_conv_shape_t 
         inputs = whole ? vldrbq_s16(from) : vldrbq_z_s16(from, there);
       }
       const int16x8_t weights = vldrbq_s16(taps);
-      sums.even = vaddq_s32(sums.even, vmullbq_int_s16(inputs, weights));
-      sums.odd = vaddq_s32(sums.odd, vmulltq_int_s16(inputs, weights));
+      sums.even[0] = vaddq_s32(sums.even[0], vmullbq_int_s16(inputs, weights));
+      sums.odd[0] = vaddq_s32(sums.odd[0], vmulltq_int_s16(inputs, weights));
     }
   }
   return sums;
@@ -43,13 +44,13 @@ EKWS_KERNEL void ekws_depthwise_eight_mve(ekws_conv_shape_t s, const int8_t *con
   const int8_t *const columns = w + 8 * s.kernel_height * s.kernel_width;
   const int inside = first >= 0 && first + (s.kernel_width - 1) * s.dilation_width < s.in_width;
   const int whole = s.in_channels % 8 == 0;
-  const ekws_depthwise_sums_mve_t sums =
+  ekws_depthwise_sums_mve_t sums =
       inside ? ekws_depthwise_taps_mve(s, rows, first, channel, 1, whole, w) : ekws_depthwise_taps_mve(s, rows, first, channel, 0, whole, w);
   if (whole || channel + 8 <= s.in_channels) {
-    ekws_requantize_eight_mve(&sums.even, &sums.odd, 1, columns, s, out, 0);
+    ekws_requantize_eight_mve(sums.even, sums.odd, 1, columns, s, out, 0);
   } else { /* see requantize_mve.h: no predicated store */
     int8_t values[8];
-    ekws_requantize_eight_mve(&sums.even, &sums.odd, 1, columns, s, values, 0);
+    ekws_requantize_eight_mve(sums.even, sums.odd, 1, columns, s, values, 0);
     for (int32_t i = 0; i < s.in_channels - channel; i++) {
       out[i] = values[i];
     }

@@ -73,8 +73,7 @@ EKWS_KERNEL const int8_t *ekws_words_pixels_mve(int32_t pixels, ekws_conv_shape_
     int32x4_t sums[4];
     EKWS_WORDS_MVE_PAIR(0, 2, "=&w");
     EKWS_WORDS_MVE_PAIR(1, 3, "+w");
-    ekws_requantize_four_mve(sums, pixels, w, s, s.out_channels % 4 == 0 ? 4 : left, out, s.out_channels);
-    w += EKWS_MVE_FOUR_COLUMNS;
+    w = ekws_requantize_four_mve(sums, pixels, w, s, s.out_channels % 4 == 0 ? 4 : left, out, s.out_channels);
     at = vaddq_n_u32(at, 16);
   }
   return w;

@@ -25,58 +25,82 @@ EKWS_KERNEL int32x4_t ekws_load_words_mve(const int8_t *p) { return vldrwq_s32((
 #define EKWS_MVE_LANES_0(vector, low, high) __asm__("vmov %q0[2], %q0[0], %1, %2" : "=w"(vector) : "r"(low), "r"(high))
 #define EKWS_MVE_LANES_1(vector, low, high) __asm__("vmov %q0[3], %q0[1], %1, %2" : "+w"(vector) : "r"(low), "r"(high))
 
-/* Before the zero point: rounds halves away from zero, or up where that gives the same bytes. */
-EKWS_KERNEL int32x4_t ekws_scale_mve(int32x4_t sum, int32x4_t bias, int32x4_t multiplier, int32x4_t shift, ekws_conv_shape_t s) {
-  int32x4_t h = vqrdmulhq_s32(vaddq_s32(sum, bias), multiplier);
-  if (!ekws_rectifies(s)) {
-    h = vaddq_s32(h, vshrq_n_s32(h, 31));
+/* Requantisation in one piece of assembly: GCC 12 computes an address for each column in advance, and copies vectors that it narrows.
+ * A line for each vector that is there; %[W] walks through the columns, q0 and q1 are free. */
+#define EKWS_MVE_IF(condition, text) ".if " condition "\n\t" text "\n\t.endif\n\t"
+#define EKWS_MVE_BIAS(v) "vadd.i32 %q[" v "], %q[" v "], q0\n\t"
+#define EKWS_MVE_MULTIPLY(v) "vqrdmulh.s32 %q[" v "], %q[" v "], q0\n\t"
+/* Halves away from zero: ekws_rectifies tells where up gives the same bytes. */
+#define EKWS_MVE_AWAY(v) EKWS_MVE_IF("%c[AWAY]", "vshr.s32 q1, %q[" v "], #31\n\tvadd.i32 %q[" v "], %q[" v "], q1")
+#define EKWS_MVE_SHIFT(v) EKWS_MVE_AWAY(v) "vrshl.s32 %q[" v "], %q[" v "], q0\n\t"
+#define EKWS_MVE_CLAMP(size, v) "vmax.s" size " %q[" v "], %q[" v "], q0\n\tvmin.s" size " %q[" v "], %q[" v "], q1"
+#define EKWS_MVE_BOUNDS(size) EKWS_MVE_IF("%c[NARROW]", "vdup." size " q0, %[LOW]\n\tvdup." size " q1, %[HIGH]")
+#define EKWS_MVE_CONSTANTS(s, pitch)                                                                                              \
+  [AWAY] "i"(!ekws_rectifies(s)), [NARROW] "i"(s.low > -128 || s.high < 127), [ZERO] "r"(s.out_zero), [LOW] "r"(s.low),            \
+      [HIGH] "r"(s.high), [PITCH] "rI"(pitch)
+
+/* Four channels of a pixel, narrowed where they are. */
+#define EKWS_MVE_STORE_4(v)                                                                                                       \
+  "vadd.i32 %q[" v "], %q[" v "], %[ZERO]\n\t.if %c[NARROW]\n\t" EKWS_MVE_CLAMP("32", v) "\n\t.else\n\t"                        \
+  "vqmovnb.s32 %q[" v "], %q[" v "]\n\tvqmovnb.s16 %q[" v "], %q[" v "]\n\t.endif\n\tvstrb.32 %q[" v "], [%[TO]]\n\t"
+#define EKWS_MVE_NEXT "add %[TO], %[TO], %[PITCH]\n\t"
+#define EKWS_MVE_ALL(part) /* of up to four pixels */                                                                             \
+  part("S0") EKWS_MVE_IF("%c[PIXELS] > 1", part("S1")) EKWS_MVE_IF("%c[PIXELS] > 2", part("S2")) EKWS_MVE_IF("%c[PIXELS] > 3", part("S3"))
+
+/* sums (4, 4): of `pixels` 1 .. 4, a literal, without bias -> the first `left`, if not all, of four channels of out (pixels, pitch).
+ * Returns the end of the columns. Sums are lost. */
+EKWS_KERNEL const int8_t *ekws_requantize_four_mve(int32x4_t *sums, int32_t pixels, const int8_t *columns, ekws_conv_shape_t s, int32_t left,
+                                                   int8_t *out, int32_t pitch) {
+  int8_t partial[16];
+  int8_t *to = left < 4 ? partial : out;
+  if (left < 4) { /* not vstrbq_p_s32: GCC 12 takes it for a whole store and drops those that seem to be overwritten */
+    pitch = 4;
   }
-  return vrshlq_s32(h, shift);
+#pragma GCC unroll 4
+  for (int32_t p = pixels; p < 4; p++) {
+    sums[p] = vuninitializedq_s32();
+  }
+  __asm__ volatile("vldrw.32 q0, [%[W]], #16\n\t" EKWS_MVE_ALL(EKWS_MVE_BIAS) "vldrw.32 q0, [%[W]], #16\n\t" EKWS_MVE_ALL(EKWS_MVE_MULTIPLY)
+                   "vldrb.s32 q0, [%[W]], #4\n\t" EKWS_MVE_ALL(EKWS_MVE_SHIFT) EKWS_MVE_BOUNDS("32")
+                   EKWS_MVE_STORE_4("S0") EKWS_MVE_IF("%c[PIXELS] > 1", EKWS_MVE_NEXT EKWS_MVE_STORE_4("S1"))
+                   EKWS_MVE_IF("%c[PIXELS] > 2", EKWS_MVE_NEXT EKWS_MVE_STORE_4("S2"))
+                   EKWS_MVE_IF("%c[PIXELS] > 3", EKWS_MVE_NEXT EKWS_MVE_STORE_4("S3"))
+                   : [S0] "+w"(sums[0]), [S1] "+w"(sums[1]), [S2] "+w"(sums[2]), [S3] "+w"(sums[3]), [W] "+l"(columns),
+                     [TO] "+l"(to)
+                   : [PIXELS] "i"(pixels), EKWS_MVE_CONSTANTS(s, pitch)
+                   : "q0", "q1", "memory");
+  if (left < 4) {
+    for (int32_t p = 0; p < pixels; p++) {
+      memcpy(out + p * s.out_channels, partial + 4 * p, (uint32_t)left);
+    }
+  }
+  return columns;
 }
 
-/* sums (pixels, 4) without bias -> the first `left`, if not all, of four channels of out (pixels, pitch). */
-EKWS_KERNEL void ekws_requantize_four_mve(const int32x4_t *sums, int32_t pixels, const int8_t *columns, ekws_conv_shape_t s, int32_t left,
-                                          int8_t *out, int32_t pitch) {
-  const int32x4_t bias = ekws_load_words_mve(columns), multiplier = ekws_load_words_mve(columns + 16), shift = vldrbq_s32(columns + 32);
-#pragma GCC unroll 5
-  for (int32_t p = 0; p < pixels; p++, out += pitch) {
-    int32x4_t h = vaddq_n_s32(ekws_scale_mve(sums[p], bias, multiplier, shift, s), s.out_zero);
-    if (s.low > -128 || s.high < 127) {
-      h = vminq_s32(vmaxq_s32(h, vdupq_n_s32(s.low)), vdupq_n_s32(s.high));
-    } else { /* narrowed where they are */
-      const int16x8_t q = vqmovnbq_s32(vreinterpretq_s16_s32(h), h);
-      h = vreinterpretq_s32_s8(vqmovnbq_s16(vreinterpretq_s8_s16(q), q));
-    }
-    if (left >= 4) {
-      vstrbq_s32(out, h);
-    } else { /* not vstrbq_p_s32: GCC 12 takes it for a whole store and drops those that seem to be overwritten */
-      int32_t values[4];
-      vstrwq_s32(values, h);
-      for (int32_t i = 0; i < left; i++) {
-        out[i] = (int8_t)values[i];
-      }
-    }
-  }
-}
+/* Even and odd channels of a pixel: narrowing puts them side by side. */
+#define EKWS_MVE_STORE_8(even, odd)                                                                                               \
+  "vqmovnb.s32 %q[" even "], %q[" even "]\n\tvqmovnt.s32 %q[" even "], %q[" odd "]\n\t"                                           \
+  "vqadd.s16 %q[" even "], %q[" even "], %[ZERO]\n\t.if %c[NARROW]\n\t" EKWS_MVE_CLAMP("16", even) "\n\t.else\n\t"               \
+  "vqmovnb.s16 %q[" even "], %q[" even "]\n\t.endif\n\tvstrb.16 %q[" even "], [%[TO]]\n\t"
+#define EKWS_MVE_BOTH(part, v) part(v "0") EKWS_MVE_IF("%c[PIXELS] > 1", part(v "1"))
 
-/* Sums (pixels, 4) of even and odd channels, without bias -> eight channels of out (pixels, pitch). */
-EKWS_KERNEL void ekws_requantize_eight_mve(const int32x4_t *even, const int32x4_t *odd, int32_t pixels, const int8_t *columns,
-                                           ekws_conv_shape_t s, int8_t *out, int32_t pitch) {
-#pragma GCC unroll 5
-  for (int32_t p = 0; p < pixels; p++, out += pitch) {
-    const int32x4_t low = ekws_scale_mve(even[p], ekws_load_words_mve(columns), ekws_load_words_mve(columns + 32), vldrbq_s32(columns + 64), s);
-    const int32x4_t high =
-        ekws_scale_mve(odd[p], ekws_load_words_mve(columns + 16), ekws_load_words_mve(columns + 48), vldrbq_s32(columns + 68), s);
-    int16x8_t q = vqmovnbq_s32(vreinterpretq_s16_s32(low), low);
-    q = vqmovntq_s32(q, high);
-    q = vqaddq_n_s16(q, (int16_t)s.out_zero);
-    if (s.low > -128 || s.high < 127) {
-      q = vminq_s16(vmaxq_s16(q, vdupq_n_s16((int16_t)s.low)), vdupq_n_s16((int16_t)s.high));
-    } else {
-      q = vreinterpretq_s16_s8(vqmovnbq_s16(vreinterpretq_s8_s16(q), q));
-    }
-    vstrbq_s16(out, q);
+/* Sums (2, 4) of even and odd channels, without bias, of `pixels` 1 or 2, a literal -> eight channels of out (pixels, pitch). Returns the
+ * end of the columns. Sums are lost. */
+EKWS_KERNEL const int8_t *ekws_requantize_eight_mve(int32x4_t *even, int32x4_t *odd, int32_t pixels, const int8_t *columns, ekws_conv_shape_t s,
+                                                    int8_t *out, int32_t pitch) {
+  if (pixels == 1) {
+    even[1] = odd[1] = vuninitializedq_s32();
   }
+  __asm__ volatile("vldrw.32 q0, [%[W]], #16\n\t" EKWS_MVE_BOTH(EKWS_MVE_BIAS, "E") "vldrw.32 q0, [%[W]], #16\n\t"
+                   EKWS_MVE_BOTH(EKWS_MVE_BIAS, "O") "vldrw.32 q0, [%[W]], #16\n\t" EKWS_MVE_BOTH(EKWS_MVE_MULTIPLY, "E")
+                   "vldrw.32 q0, [%[W]], #16\n\t" EKWS_MVE_BOTH(EKWS_MVE_MULTIPLY, "O") "vldrb.s32 q0, [%[W]], #4\n\t"
+                   EKWS_MVE_BOTH(EKWS_MVE_SHIFT, "E") "vldrb.s32 q0, [%[W]], #4\n\t" EKWS_MVE_BOTH(EKWS_MVE_SHIFT, "O")
+                   EKWS_MVE_BOUNDS("16") EKWS_MVE_STORE_8("E0", "O0") EKWS_MVE_IF("%c[PIXELS] > 1", EKWS_MVE_NEXT EKWS_MVE_STORE_8("E1", "O1"))
+                   : [E0] "+w"(even[0]), [O0] "+w"(odd[0]), [E1] "+w"(even[1]), [O1] "+w"(odd[1]), [W] "+l"(columns),
+                     [TO] "+l"(out)
+                   : [PIXELS] "i"(pixels), EKWS_MVE_CONSTANTS(s, pitch)
+                   : "q0", "q1", "memory");
+  return columns;
 }
 
 #endif
