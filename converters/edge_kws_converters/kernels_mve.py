@@ -79,6 +79,21 @@ def words_scratch_bytes(shape: ConvShape) -> int:
     return 64 * ((shape.out_width - 1) * shape.stride_width + 3 * shape.dilation_width + 1)
 
 
+def pack_tall(weights: NDArray[np.int8], channels: Channels, shape: ConvShape) -> bytes:
+    """Weights (kernel_height, 1, out) int8 to the eights of depthwise_tall_s8_mve.h; a multiple of 8 channels."""
+    del shape
+    height, _, count = weights.shape
+    taps = np.zeros((count, _round_up(height, 16)), np.int8)
+    taps[:, :height] = weights[:, 0].T
+    eights = (np.arange(c, c + 8) for c in range(0, count, 8))
+    return b"".join(taps[eight[[0, 4, 1, 5, 2, 6, 3, 7]]].tobytes() + _columns(channels, eight[list(_EIGHT)]) for eight in eights)
+
+
+def tall_scratch_bytes(shape: ConvShape) -> int:
+    """Bytes of scratch `ekws_depthwise_tall_s8_mve` needs: a word of each four rows for 16 channels, fours of them."""
+    return 256 * (_round_up(shape.kernel_height, 16) // 16)
+
+
 def pack_turned(weights: NDArray[np.int8], channels: Channels, shape: ConvShape) -> bytes:
     """Weights (kernel_height, kernel_width, out) int8 to the layout of depthwise_turned_s8_mve.h."""
     del shape
@@ -116,6 +131,11 @@ def _words(shape: ConvShape, channels: Channels) -> bool:
     return small and _single(shape, channels)
 
 
+def _tall(shape: ConvShape, channels: Channels) -> bool:
+    one = shape.kernel_width == 1 and shape.pad_left == 0 and not shape.padded
+    return one and 4 < shape.kernel_height <= 32 and shape.out_channels % 8 == 0 and _single(shape, channels)
+
+
 def _turned(shape: ConvShape, channels: Channels) -> bool:
     # Turned channels lie within the reach of 16-bit offsets.
     few = shape.kernel_width > 1 and shape.dilation_width == 1 and turned_scratch_bytes(shape) < 1 << 16
@@ -126,6 +146,7 @@ _USES: Final = ("weights",)
 KERNELS: Final = (
     Kernel("conv", "mve", "conv_s8_mve.h", "ekws_conv_s8_mve", _rounds_right, pack_conv, conv_scratch_bytes, _USES),
     Kernel("depthwise", "mve", "depthwise_words_s8_mve.h", "ekws_depthwise_words_s8_mve", _words, pack_words, words_scratch_bytes, _USES),
+    Kernel("depthwise", "mve", "depthwise_tall_s8_mve.h", "ekws_depthwise_tall_s8_mve", _tall, pack_tall, tall_scratch_bytes, _USES),
     Kernel(
         "depthwise", "mve", "depthwise_turned_s8_mve.h", "ekws_depthwise_turned_s8_mve", _turned, pack_turned, turned_scratch_bytes, _USES
     ),

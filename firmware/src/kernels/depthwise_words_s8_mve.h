@@ -14,28 +14,36 @@
 
 enum { EKWS_WORDS_MVE_PITCH = 64 /* of a column of 16 channels */ };
 
-/* rows, channels `first` .. + 15 -> words (columns, 16, 4), those of padding left out. Assembly, because GCC 12 moves what it interleaves
- * through memory. */
+/* `height` (1 .. 4, a literal) rows of a column, sixteen channels of which `left` are there -> (16, 4). The rows move on to the next column.
+ * Assembly, because GCC 12 moves what it interleaves through memory. */
+EKWS_KERNEL void ekws_words_column_mve(int32_t height, int32_t channels, int32_t left, const int8_t **rows, int8_t *to) {
+#define EKWS_WORDS_MVE_ROW(n)                                                                                             \
+  ".if %c[H] > " #n "\n\t.if %c[WHOLE]\n\tvldrw.32 q" #n ", [%[R" #n "]], #%c[C]\n\t.else\n\t"                            \
+  "vpst\n\tvldrbt.8 q" #n ", [%[R" #n "]]\n\tadd %[R" #n "], %[R" #n "], %[CHANNELS]\n\t.endif\n\t.endif\n\t"
+  __asm__ volatile(".if !%c[WHOLE]\n\tvctp.8 %[LEFT]\n\t.endif\n\t" EKWS_WORDS_MVE_ROW(0) EKWS_WORDS_MVE_ROW(1) EKWS_WORDS_MVE_ROW(2)
+                       EKWS_WORDS_MVE_ROW(3) "vst40.8 {q0, q1, q2, q3}, [%[TO]]\n\tvst41.8 {q0, q1, q2, q3}, [%[TO]]\n\t"
+                                             "vst42.8 {q0, q1, q2, q3}, [%[TO]]\n\tvst43.8 {q0, q1, q2, q3}, [%[TO]]"
+                   : [R0] "+r"(rows[0]), [R1] "+r"(rows[1]), [R2] "+r"(rows[2]), [R3] "+r"(rows[3])
+                   : [TO] "r"(to), [H] "i"(height), [WHOLE] "i"(channels % 16 == 0 && channels < 512), [C] "i"(channels % 512),
+                     [CHANNELS] "r"(channels), [LEFT] "r"(left)
+                   : "q0", "q1", "q2", "q3", "memory" /* and the predicate, which GCC 12 has no name for: nothing else here uses it */);
+#undef EKWS_WORDS_MVE_ROW
+}
+
+/* rows, channels `first` .. + 15 -> words (columns, 16, 4), those of padding left out. */
 EKWS_KERNEL void ekws_words_turn_mve(ekws_conv_shape_t s, const int8_t *const *rows, int32_t first, int8_t *words) {
   const int32_t reach = (s.out_width - 1) * s.stride_width + (s.kernel_width - 1) * s.dilation_width + 1 - s.pad_left;
   const int32_t columns = reach < s.in_width ? reach : s.in_width;
-  const int8_t *r0 = rows[0] + first, *r1 = rows[s.kernel_height > 1 ? 1 : 0] + first;
-  const int8_t *r2 = rows[s.kernel_height > 2 ? 2 : 0] + first, *r3 = rows[s.kernel_height > 3 ? 3 : 0] + first;
-  words += s.pad_left * EKWS_WORDS_MVE_PITCH;
-#define EKWS_WORDS_MVE_ROW(n)                                                                                    \
-  ".if %c[H] > " #n "\n\t.if %c[WHOLE]\n\tvldrw.32 q" #n ", [%[R" #n "]], #%c[C]\n\t.else\n\t"                   \
-  "vpst\n\tvldrbt.8 q" #n ", [%[R" #n "]]\n\tadd %[R" #n "], %[R" #n "], %[CHANNELS]\n\t.endif\n\t.endif\n\t"
-#pragma GCC unroll 5
-  for (int32_t x = 0; x < columns; x++) {
-    __asm__ volatile(".if !%c[WHOLE]\n\tvctp.8 %[LEFT]\n\t.endif\n\t" EKWS_WORDS_MVE_ROW(0) EKWS_WORDS_MVE_ROW(1) EKWS_WORDS_MVE_ROW(2)
-                         EKWS_WORDS_MVE_ROW(3) "vst40.8 {q0, q1, q2, q3}, [%[TO]]\n\tvst41.8 {q0, q1, q2, q3}, [%[TO]]\n\t"
-                                               "vst42.8 {q0, q1, q2, q3}, [%[TO]]\n\tvst43.8 {q0, q1, q2, q3}, [%[TO]]!"
-                     : [R0] "+r"(r0), [R1] "+r"(r1), [R2] "+r"(r2), [R3] "+r"(r3), [TO] "+r"(words)
-                     : [H] "i"(s.kernel_height), [WHOLE] "i"(s.in_channels % 16 == 0 && s.in_channels < 512), [C] "i"(s.in_channels % 512),
-                       [CHANNELS] "r"(s.in_channels), [LEFT] "r"(s.in_channels - first)
-                     : "q0", "q1", "q2", "q3", "memory");
+  const int8_t *from[4];
+#pragma GCC unroll 4
+  for (int32_t i = 0; i < 4; i++) {
+    from[i] = rows[i < s.kernel_height ? i : 0] + first;
   }
-#undef EKWS_WORDS_MVE_ROW
+  words += s.pad_left * EKWS_WORDS_MVE_PITCH;
+#pragma GCC unroll 5
+  for (int32_t x = 0; x < columns; x++, words += EKWS_WORDS_MVE_PITCH) {
+    ekws_words_column_mve(s.kernel_height, s.in_channels, s.in_channels - first, from, words);
+  }
 }
 
 /* Columns of padding from `begin` on, the same for all channels. */
