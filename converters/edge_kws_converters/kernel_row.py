@@ -1,6 +1,6 @@
-"""One row of the table in kernels.py: a C kernel and what it can do."""
+"""One row of the tables in kernels.py: a C kernel and what it can do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,3 +47,19 @@ class Kernel:
     pack: Pack = _plain
     scratch: Callable[[ConvShape], int] = _padding_pixel
     uses: tuple[str, ...] = ("weights", "bias", "multiplier", "shift")
+
+
+def _any(shape: Mapping[str, int]) -> bool:
+    del shape
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class PlainKernel:
+    """A kernel without weights: add (SUB too), max_pool, sum_row. `supports`: whether it computes a shape, the fields of its C struct."""
+
+    op: str
+    variant: str
+    header: str
+    function: str
+    supports: Callable[[Mapping[str, int]], bool] = _any

@@ -1,11 +1,12 @@
 """Weight layouts of the DSP kernels (Cortex-M4, M7, M33); `firmware/src/kernels/*_s8_dsp.h` describe them."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_kws_converters.kernel_row import Kernel
+from edge_kws_converters.kernel_row import Kernel, PlainKernel
 from edge_kws_converters.program import Channels, ConvShape
 
 MAX_SHIFT: Final = 23
@@ -101,9 +102,20 @@ def _fours(shape: ConvShape, channels: Channels) -> bool:
     return shape.multiplies == 1 and shape.out_channels % 4 == 0 and _rounds_right(shape, channels)
 
 
+def of_one_size(shape: Mapping[str, int]) -> bool:
+    """Whether both operands of an elementwise layer are as large as its output."""
+    sizes = {(shape[f"{operand}width"], shape[f"{operand}channels"]) for operand in ("", "a_", "b_")}
+    return len(sizes) == 1
+
+
+def _small_shifts(shape: Mapping[str, int]) -> bool:
+    return of_one_size(shape) and max(shape["shift"], shape["a_shift"], shape["b_shift"]) < MAX_SHIFT
+
+
 KERNELS: Final = (
     Kernel("conv", "dsp", "conv_s8_dsp.h", "ekws_conv_s8_dsp", _rounds_right, pack_conv, conv_scratch_bytes, ("weights",)),
     Kernel(
         "depthwise", "dsp", "depthwise_s8_dsp.h", "ekws_depthwise_s8_dsp", _fours, pack_depthwise, depthwise_scratch_bytes, ("weights",)
     ),
 )
+PLAIN_KERNELS: Final = (PlainKernel("add", "dsp", "add_s8_dsp.h", "ekws_add_s8_dsp", _small_shifts),)

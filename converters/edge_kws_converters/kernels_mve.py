@@ -1,11 +1,13 @@
 """Weight layouts of the Helium kernels (Cortex-M55); `firmware/src/kernels/*_s8_mve.h` describe them."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_kws_converters.kernel_row import Kernel
+from edge_kws_converters.kernel_row import Kernel, PlainKernel
+from edge_kws_converters.kernels_dsp import of_one_size
 from edge_kws_converters.program import Channels, ConvShape
 
 
@@ -142,6 +144,14 @@ def _turned(shape: ConvShape, channels: Channels) -> bool:
     return few and _single(shape, channels)
 
 
+def _sixteens(shape: Mapping[str, int]) -> bool:
+    return shape["channels"] % 16 == 0
+
+
+def _fours(shape: Mapping[str, int]) -> bool:
+    return shape["channels"] % 4 == 0
+
+
 _USES: Final = ("weights",)
 KERNELS: Final = (
     Kernel("conv", "mve", "conv_s8_mve.h", "ekws_conv_s8_mve", _rounds_right, pack_conv, conv_scratch_bytes, _USES),
@@ -151,4 +161,9 @@ KERNELS: Final = (
         "depthwise", "mve", "depthwise_turned_s8_mve.h", "ekws_depthwise_turned_s8_mve", _turned, pack_turned, turned_scratch_bytes, _USES
     ),
     Kernel("depthwise", "mve", "depthwise_s8_mve.h", "ekws_depthwise_s8_mve", _single, pack_depthwise, _no_scratch, _USES),
+)
+PLAIN_KERNELS: Final = (
+    PlainKernel("add", "mve", "add_s8_mve.h", "ekws_add_s8_mve", of_one_size),
+    PlainKernel("max_pool", "mve", "pool_s8_mve.h", "ekws_max_pool_s8_mve", _sixteens),
+    PlainKernel("sum_row", "mve", "pool_s8_mve.h", "ekws_sum_row_s8_mve", _fours),
 )

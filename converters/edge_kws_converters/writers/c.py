@@ -71,7 +71,7 @@ def write_c(program: Program, core: str, *, name: str | None = None, frontend_di
             layer.scratch = 4 * layer.out.channels
     plan = schedule(program)
     blocks = plan_memory(program, plan)
-    emission = Emission(program, kernels, edges=[edge for layer in program.layers for edge in layer.edges])
+    emission = Emission(program, core, kernels, edges=[edge for layer in program.layers for edge in layer.edges])
     functions = [layer_function(emission, layer) for layer in program.layers]
     prefix = identifier(name or program.name)
     header = _header(emission, prefix, core, frontend_digest)

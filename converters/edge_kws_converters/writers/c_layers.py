@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
-from edge_kws_converters.kernels import Kernel
+from edge_kws_converters.kernels import Kernel, choose_plain
 from edge_kws_converters.program import ConvShape, Edge, Layer, Program, Ring
 from edge_kws_converters.writers.c_text import array, comment, fields
 
@@ -15,6 +15,7 @@ class Emission:
     """What has been printed so far, and how to reach rings and edges."""
 
     program: Program
+    core: str
     kernels: dict[int, Kernel]
     constants: list[str] = field(default_factory=list[str])
     instances: dict[str, str] = field(default_factory=dict[str, str])
@@ -93,22 +94,32 @@ def _pool(emission: Emission, layer: Layer) -> str:
     shape = f"(ekws_pool_shape_t){{{fields(layer.shape)}}}"
     if layer.accumulate:
         n, sums = emission.index(layer), f"(int32_t *)(void *)ARENA({layer.scratch_offset})"
-        add = emission.instance("sum", "(const int8_t *row, int32_t *sums)", f"  ekws_sum_row_s8({shape}, row, sums);\n")
+        kernel = choose_plain("sum_row", layer.shape, emission.core)
+        emission.headers.add(kernel.header)
+        add = emission.instance("sum", "(const int8_t *row, int32_t *sums)", f"  {kernel.function}({shape}, row, sums);\n")
         finish = emission.instance(
             "sum", "(const int32_t *sums, int8_t *out)", f"  ekws_sum_finish_s8({shape}, sums, {layer.accumulate}, out);\n"
         )
         text = f"  int32_t *sums = {sums};\n  if (s->made[{n}] == 0) {{\n    memset(sums, 0, {layer.scratch});\n  }}\n"
         text += f"  {add}({emission.one_row(layer.edges[0])}, sums);\n"
         return text + f"  if (s->made[{n}] == {layer.accumulate - 1}) {{\n    {finish}(sums, {emission.target(layer)});\n@WROTE@  }}\n"
-    body = f"  ekws_{layer.kind}_s8({shape}, rows, out);\n"
+    function = "ekws_average_pool_s8"
+    if layer.kind == "max_pool":
+        kernel = choose_plain("max_pool", layer.shape, emission.core)
+        emission.headers.add(kernel.header)
+        function = kernel.function
+    body = f"  {function}({shape}, rows, out);\n"
     name = emission.instance(layer.kind, "(const int8_t *const *rows, int8_t *out)", body)
     return emission.take_rows(layer.edges[0]) + f"  {name}(rows, {emission.target(layer)});\n"
 
 
 def _elementwise(emission: Emission, layer: Layer) -> str:
-    emission.headers.add("elementwise_s8.h")
     sign = {"add": "1, ", "sub": "-1, ", "mul": ""}[layer.kind]
-    function = "ekws_mul_s8" if layer.kind == "mul" else "ekws_add_s8"
+    header, function = "elementwise_s8.h", "ekws_mul_s8"
+    if layer.kind != "mul":
+        kernel = choose_plain("add", layer.shape, emission.core)
+        header, function = kernel.header, kernel.function
+    emission.headers.add(header)
     body = f"  {function}((ekws_elementwise_shape_t){{{fields(layer.shape)}}}, {sign}a, b, out);\n"
     name = emission.instance(layer.kind, "(const int8_t *a, const int8_t *b, int8_t *out)", body)
     operands = [emission.one_row(edge) for edge in layer.edges]
