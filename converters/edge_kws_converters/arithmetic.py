@@ -6,11 +6,14 @@ Source: tensorflow/lite/kernels/internal/quantization_util.cc, common.h and gemm
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 _INT32_MAX, _INT32_MIN = 2**31 - 1, -(2**31)
+_Integers = TypeVar("_Integers", int, NDArray[np.int64])
+ADD_BITS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ def quantize_multiplier(real: float) -> Multiplier:
     return Multiplier(mantissa, -exponent) if exponent <= 30 else Multiplier(_INT32_MAX, -30)
 
 
-def _wrap(x: int) -> int:
+def _wrap(x: _Integers) -> _Integers:
     return (x + 2**31) % 2**32 - 2**31
 
 
@@ -43,16 +46,28 @@ def high_product(a: int, b: int) -> int:
     return _INT32_MAX if a == b == _INT32_MIN else (a * b + (1 << 30)) >> 31
 
 
-def shift_right(x: int, n: int) -> int:
+def shift_right(x: _Integers, n: int) -> _Integers:
     """X / 2^n, halves away from zero."""
     mask = (1 << n) - 1
-    return (x >> n) + int((x & mask) > (mask >> 1) + (x < 0))
+    return (x >> n) + ((x & mask) > (mask >> 1) + (x < 0))
 
 
-def scale(x: int, factor: Multiplier) -> int:
+def scale(x: _Integers, factor: Multiplier) -> _Integers:
     """X times a factor, both roundings."""
     left = max(-factor.shift, 0)
-    return shift_right(high_product(_wrap(x << left), factor.mantissa), max(factor.shift, 0))
+    return shift_right((_wrap(x << left) * factor.mantissa + (1 << 30)) >> 31, max(factor.shift, 0))
+
+
+def add_factors(a: np.float32, b: np.float32, result: np.float32) -> tuple[Multiplier, Multiplier, Multiplier]:
+    """What ADD and SUB scale their operands by, brought to 20 more bits, and their sum."""
+    twice = 2 * float(max(a, b))
+    first, second = (quantize_multiplier(float(operand) / twice) for operand in (a, b))
+    return first, second, quantize_multiplier(twice / ((1 << ADD_BITS) * float(result)))
+
+
+def multiply_factor(a: np.float32, b: np.float32, result: np.float32) -> Multiplier:
+    """What MUL scales its product by."""
+    return quantize_multiplier(float(a * b / result))
 
 
 def _shift_left(x: int, n: int) -> int:

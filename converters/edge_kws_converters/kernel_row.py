@@ -49,17 +49,12 @@ class Kernel:
     uses: tuple[str, ...] = ("weights", "bias", "multiplier", "shift")
 
 
-def _any(shape: Mapping[str, int]) -> bool:
-    del shape
-    return True
-
-
 @dataclass(frozen=True, slots=True)
 class PlainKernel:
-    """A kernel without weights: add (SUB too), max_pool, sum_row. `supports`: whether it computes a shape, the fields of its C struct."""
+    """A fast variant of the kernel without weights whose function is `portable`; `supports`: for a shape, the fields of its C struct."""
 
-    op: str
+    portable: str
     variant: str
     header: str
     function: str
-    supports: Callable[[Mapping[str, int]], bool] = _any
+    supports: Callable[[Mapping[str, int]], bool]

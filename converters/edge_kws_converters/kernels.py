@@ -1,6 +1,6 @@
 """Which C kernel serves which layer on which core. Fast variants are rows in modules of their own."""
 
-from collections.abc import Mapping
+from typing import Any
 
 from edge_kws.errors import ConversionError
 from edge_kws_converters import kernels_dsp, kernels_m0, kernels_mve
@@ -30,14 +30,8 @@ KERNELS: tuple[Kernel, ...] = (*kernels_mve.KERNELS, *kernels_dsp.KERNELS, *kern
 """Every kernel; of several that support a shape, the core's preferred variant is taken, then the first."""
 
 
-PLAIN_KERNELS: tuple[PlainKernel, ...] = (
-    *kernels_mve.PLAIN_KERNELS,
-    *kernels_dsp.PLAIN_KERNELS,
-    PlainKernel("add", "portable", "elementwise_s8.h", "ekws_add_s8"),
-    PlainKernel("max_pool", "portable", "pool_s8.h", "ekws_max_pool_s8"),
-    PlainKernel("sum_row", "portable", "pool_s8.h", "ekws_sum_row_s8"),
-)
-"""Kernels without weights that have fast variants, chosen as those of KERNELS."""
+PLAIN_KERNELS: tuple[PlainKernel, ...] = (*kernels_mve.PLAIN_KERNELS, *kernels_dsp.PLAIN_KERNELS)
+"""Fast variants of kernels without weights, chosen as those of KERNELS."""
 
 
 def check_core(core: str) -> None:
@@ -52,7 +46,7 @@ def choose(op: str, shape: ConvShape, channels: Channels, core: str) -> Kernel:
     return min((k for k in candidates if k.variant in CORES[core]), key=lambda kernel: CORES[core].index(kernel.variant))
 
 
-def choose_plain(op: str, shape: Mapping[str, int], core: str) -> PlainKernel:
-    """The kernel for a layer without weights on a known core."""
-    candidates = [kernel for kernel in PLAIN_KERNELS if kernel.op == op and kernel.supports(shape)]
-    return min((k for k in candidates if k.variant in CORES[core]), key=lambda kernel: CORES[core].index(kernel.variant))
+def choose_plain(portable: str, shape: Any, core: str) -> PlainKernel | None:
+    """The core's fast variant of a kernel without weights, for the fields of its C struct; None where it has none."""
+    candidates = [k for k in PLAIN_KERNELS if k.portable == portable and k.variant in CORES[core] and k.supports(shape)]
+    return min(candidates, key=lambda kernel: CORES[core].index(kernel.variant), default=None)

@@ -118,4 +118,4 @@ KERNELS: Final = (
         "depthwise", "dsp", "depthwise_s8_dsp.h", "ekws_depthwise_s8_dsp", _fours, pack_depthwise, depthwise_scratch_bytes, ("weights",)
     ),
 )
-PLAIN_KERNELS: Final = (PlainKernel("add", "dsp", "add_s8_dsp.h", "ekws_add_s8_dsp", _small_shifts),)
+PLAIN_KERNELS: Final = (PlainKernel("ekws_add_s8", "dsp", "add_s8_dsp.h", "ekws_add_s8_dsp", _small_shifts),)

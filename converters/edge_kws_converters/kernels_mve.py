@@ -163,7 +163,7 @@ KERNELS: Final = (
     Kernel("depthwise", "mve", "depthwise_s8_mve.h", "ekws_depthwise_s8_mve", _single, pack_depthwise, _no_scratch, _USES),
 )
 PLAIN_KERNELS: Final = (
-    PlainKernel("add", "mve", "add_s8_mve.h", "ekws_add_s8_mve", of_one_size),
-    PlainKernel("max_pool", "mve", "pool_s8_mve.h", "ekws_max_pool_s8_mve", _sixteens),
-    PlainKernel("sum_row", "mve", "pool_s8_mve.h", "ekws_sum_row_s8_mve", _fours),
+    PlainKernel("ekws_add_s8", "mve", "add_s8_mve.h", "ekws_add_s8_mve", of_one_size),
+    PlainKernel("ekws_max_pool_s8", "mve", "pool_s8_mve.h", "ekws_max_pool_s8_mve", _sixteens),
+    PlainKernel("ekws_sum_row_s8", "mve", "pool_s8_mve.h", "ekws_sum_row_s8_mve", _fours),
 )

@@ -92,6 +92,19 @@ def _scaled(model: FloatModel, scale: float, zero: int) -> str:
     return model.add("DequantizeLinear", *parameters)
 
 
+def _constant_sum() -> FloatModel:
+    """Adds constants that were themselves added, between quantisations of their own."""
+    model = FloatModel([1, 6])
+    last = _scaled(model, 0.025, -5)
+    model.last = model.weights(6, scale=0.4)
+    first = _scaled(model, 0.01, 2)
+    model.add("Sub", first, after=model.weights(1, scale=0.2))
+    second = _scaled(model, 0.02, -7)
+    model.add("Add", second, after=last)
+    _scaled(model, 0.04, 1)
+    return model
+
+
 def _bounds(low: float, high: float) -> FloatModel:
     model = _one([1, 1, 8, 6], "Conv", (3, 1, 3, 3))
     model.add("Clip", model.constant(np.float32(low)), model.constant(np.float32(high)))
@@ -107,6 +120,7 @@ ONE_OPERATOR: dict[str, Callable[[], FloatModel]] = {
     "matmul": lambda: _one([1, 20], "MatMul", (20, 6)),
     "matmul_rows": lambda: _one([1, 7, 8], "MatMul", (8, 6)),
     "add": lambda: _between([1, 1, 8, 6], "Add", out=(0.06, -4)),
+    "add_constants": _constant_sum,
     "relu": lambda: _between([1, 1, 8, 6], "Relu"),
     "relu6": lambda: _bounds(0, 6),
     "clip": lambda: _bounds(-1, 1),

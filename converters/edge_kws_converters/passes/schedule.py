@@ -6,6 +6,7 @@ A tick takes one input row (or none, at the end of a padded window) and lets eve
 from dataclasses import dataclass, field
 
 from edge_kws.errors import ConversionError
+from edge_kws_converters.passes.in_place import hosts_of
 from edge_kws_converters.program import Edge, Layer, Program, Ring
 
 _MAX_EVENTS = 400_000
@@ -16,12 +17,13 @@ class Schedule:
     """Events in order, and for each ring the events (from, to) between which its rows are needed.
 
     `limited`: layers that would run too often if nothing stopped them. `ticks`: ticks of a whole window; `first`: of a stream, rows before
-    the first output.
+    the first output. `needs`: by ids of a ring and one that it could lie in, the slots that takes (see in_place.py).
     """
 
     events: list[tuple[Layer, str]] = field(default_factory=list[tuple[Layer, str]])
     lives: dict[int, list[tuple[int, int]]] = field(default_factory=dict[int, list[tuple[int, int]]])
     limited: set[int] = field(default_factory=set[int])
+    needs: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
     ticks: int = 0
     first: int = 0
 
@@ -37,8 +39,9 @@ class _Simulation:
         self.written = {id(ring): ring.pad_before for ring in program.rings}
         self.fired = {id(layer): 0 for layer in program.layers}
         self.since: dict[int, int] = {id(ring): 0 for ring in program.rings if ring.pad_before}
+        self.hosts = hosts_of(program)
         for ring in program.rings:
-            ring.slots = max(1, ring.pad_before)
+            ring.slots, ring.inside = max(1, ring.pad_before), None
 
     def ready(self, layer: Layer) -> bool:
         fired = self.fired[id(layer)]
@@ -63,10 +66,19 @@ class _Simulation:
 
     def write(self, layer: Layer, event: int) -> None:
         ring = layer.out
-        at = self.written[id(ring)]
-        ring.slots = max(ring.slots, at + 1 - min(self.oldest(ring), at))
-        self.written[id(ring)] = at + 1
+        ring.slots = max(ring.slots, self.slots_to_write(ring))
+        host = self.hosts.get(id(ring))
+        while host:
+            pair = id(ring), id(host)
+            self.schedule.needs[pair] = max(self.schedule.needs.get(pair, 0), self.slots_to_write(host))
+            host = self.hosts.get(id(host))
+        self.written[id(ring)] += 1
         self.settle(ring, event)
+
+    def slots_to_write(self, ring: Ring) -> int:
+        """Slots a ring must have for its next row to find one free."""
+        at = self.written[id(ring)]
+        return at + 1 - min(self.oldest(ring), at)
 
     def step(self, layer: Layer) -> bool:
         """Runs a layer if it can; True if it made a row of the tensor itself."""

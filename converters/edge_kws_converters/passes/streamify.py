@@ -8,6 +8,7 @@ multiple of the model's time stride nothing changes; else the layers after a tim
 from math import gcd
 
 from edge_kws.errors import ConversionError
+from edge_kws_converters.passes.running_sum import use_running_sums
 from edge_kws_converters.program import Edge, Layer, Program
 
 
@@ -32,6 +33,7 @@ def streamify(program: Program, stride: int) -> Program:
     for layer in program.layers:
         _rewrite(layer, stride)
     program.stride = stride
+    use_running_sums(program)
     return program
 
 
@@ -54,7 +56,7 @@ def _rewrite(layer: Layer, stride: int) -> None:
         if edge is not layer.edges[0] and own != layer.out.spacing:
             raise _refusal(layer, f"its inputs differ in time stride ({own} and {layer.out.spacing} hops)")
         layer.out.spacing = own
-    layer.accumulate = 0
+    layer.accumulate = layer.scratch = 0
     out_grid = gcd(stride, layer.out.spacing)
     for edge in layer.edges:
         _regrid(edge, gcd(stride, edge.ring.spacing), out_grid)
