@@ -37,6 +37,7 @@ class Kernel:
         pack: weights (OHWI, or HWC for depthwise) in the kernel's layout.
         scratch: bytes of work space in the arena.
         uses: which members of ekws_weights_t it reads.
+        together: pixels that share what it loads of the weights.
     """
 
     op: str
@@ -47,6 +48,7 @@ class Kernel:
     pack: Pack = _plain
     scratch: Callable[[ConvShape], int] = _padding_pixel
     uses: tuple[str, ...] = ("weights", "bias", "multiplier", "shift")
+    together: int = 1
 
 
 @dataclass(frozen=True, slots=True)

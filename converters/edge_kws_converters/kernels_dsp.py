@@ -113,7 +113,7 @@ def _small_shifts(shape: Mapping[str, int]) -> bool:
 
 
 KERNELS: Final = (
-    Kernel("conv", "dsp", "conv_s8_dsp.h", "ekws_conv_s8_dsp", _rounds_right, pack_conv, conv_scratch_bytes, ("weights",)),
+    Kernel("conv", "dsp", "conv_s8_dsp.h", "ekws_conv_s8_dsp", _rounds_right, pack_conv, conv_scratch_bytes, ("weights",), 3),
     Kernel(
         "depthwise", "dsp", "depthwise_s8_dsp.h", "ekws_depthwise_s8_dsp", _fours, pack_depthwise, depthwise_scratch_bytes, ("weights",)
     ),

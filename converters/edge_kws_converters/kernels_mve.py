@@ -154,7 +154,7 @@ def _fours(shape: Mapping[str, int]) -> bool:
 
 _USES: Final = ("weights",)
 KERNELS: Final = (
-    Kernel("conv", "mve", "conv_s8_mve.h", "ekws_conv_s8_mve", _rounds_right, pack_conv, conv_scratch_bytes, _USES),
+    Kernel("conv", "mve", "conv_s8_mve.h", "ekws_conv_s8_mve", _rounds_right, pack_conv, conv_scratch_bytes, _USES, 2),
     Kernel("depthwise", "mve", "depthwise_words_s8_mve.h", "ekws_depthwise_words_s8_mve", _words, pack_words, words_scratch_bytes, _USES),
     Kernel("depthwise", "mve", "depthwise_tall_s8_mve.h", "ekws_depthwise_tall_s8_mve", _tall, pack_tall, tall_scratch_bytes, _USES),
     Kernel(

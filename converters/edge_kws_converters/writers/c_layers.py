@@ -231,8 +231,8 @@ def layer_function(emission: Emission, layer: Layer) -> str:
 def written(emission: Emission, layer: Layer) -> str:
     """Statements after a row was written: the ring moves on, its readers wait for one row less."""
     ring, n = layer.out, emission.index(layer)
-    text = f"  s->write[{n}] = ekws_next(s->write[{n}], 1, {ring.slots});\n" if ring.slots > 1 else ""
+    text = f"  s->write[{n}] = ekws_next(s->write[{n}], {layer.together}, {ring.slots});\n" if ring.slots > layer.together else ""
     for i, edge in enumerate(emission.edges):
         if edge.ring is ring:
-            text += f"  s->wait[{i}]--;\n"
+            text += f"  s->wait[{i}]--;\n" if layer.together == 1 else f"  s->wait[{i}] = (ekws_wait_t)(s->wait[{i}] - {layer.together});\n"
     return text
