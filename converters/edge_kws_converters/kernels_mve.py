@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_kws_converters.kernel_row import Kernel, PlainKernel
-from edge_kws_converters.kernels_dsp import of_one_size
+from edge_kws_converters.kernels_dsp import is_dense, of_one_size, runs_side_by_side
 from edge_kws_converters.program import Channels, ConvShape
 
 
@@ -54,6 +54,12 @@ def conv_scratch_bytes(shape: ConvShape) -> int:
     """Bytes of scratch `ekws_conv_s8_mve` needs: gathered inputs of two pixels."""
     depth16 = _round_up(shape.kernel_height * shape.kernel_width * shape.in_channels, 16)
     return min(shape.out_width, 2) * depth16
+
+
+def pack_dense(weights: NDArray[np.int8], channels: Channels, shape: ConvShape) -> bytes:
+    """Weights (out, kernel_height, kernel_width, in) int8 to the fours of dense_s8_mve.h."""
+    del channels, shape
+    return runs_side_by_side(weights, 4, 16)
 
 
 def pack_depthwise(weights: NDArray[np.int8], channels: Channels, shape: ConvShape) -> bytes:
@@ -155,6 +161,7 @@ def _fours(shape: Mapping[str, int]) -> bool:
 _USES: Final = ("weights",)
 KERNELS: Final = (
     Kernel("conv", "mve", "conv_s8_mve.h", "ekws_conv_s8_mve", _rounds_right, pack_conv, conv_scratch_bytes, _USES, 2),
+    Kernel("conv", "mve", "dense_s8_mve.h", "ekws_dense_s8_mve", is_dense, pack_dense, _no_scratch),
     Kernel("depthwise", "mve", "depthwise_words_s8_mve.h", "ekws_depthwise_words_s8_mve", _words, pack_words, words_scratch_bytes, _USES),
     Kernel("depthwise", "mve", "depthwise_tall_s8_mve.h", "ekws_depthwise_tall_s8_mve", _tall, pack_tall, tall_scratch_bytes, _USES),
     Kernel(
