@@ -51,9 +51,9 @@ def pack_conv(weights: NDArray[np.int8], channels: Channels, shape: ConvShape) -
 
 
 def conv_scratch_bytes(shape: ConvShape) -> int:
-    """Bytes of scratch `ekws_conv_s8_mve` needs: gathered inputs of two pixels."""
+    """Bytes of scratch `ekws_conv_s8_mve` needs: gathered inputs of two pixels, and what short runs are stored with."""
     depth16 = _round_up(shape.kernel_height * shape.kernel_width * shape.in_channels, 16)
-    return min(shape.out_width, 2) * depth16
+    return min(shape.out_width, 2) * depth16 + 16
 
 
 def pack_dense(weights: NDArray[np.int8], channels: Channels, shape: ConvShape) -> bytes:

@@ -30,12 +30,14 @@
   "vldrw.32 q1, [%[V]], #16\n\tvldrw.32 q2, [%[V]], #16\n\t"                                    \
   sum ".s8 r12, q0, q1\n\t" sum ".s8 lr, q0, q2\n\t"
 
-/* A step that starts the sums, REST steps that go on, and LOOPS times four. GCC takes a line for an instruction: the empty ones are there
- * for what the assembler repeats. */
+/* GCC takes a line for an instruction: empty ones for what the assembler repeats. */
+#define EKWS_CONV_MVE_ROOM "\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n"
+
+/* A step that starts the sums, REST steps that go on, and LOOPS times four. */
 #define EKWS_CONV_MVE_DEPTH(first, more)                                                                              \
   first ".rept %c[REST]\n\t" more ".endr\n\t.if %c[LOOPS]\n\tmovw %[N], #%c[LOOPS]\n1:\n\t.rept 4\n\t" more        \
         ".endr\n\tsubs %[N], %[N], #1\n\tbne 1b\n\t.endif\n\t"                                                      \
-        "\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n"
+        EKWS_CONV_MVE_ROOM
 #define EKWS_CONV_MVE_IMMEDIATES [P] "i"(near ? pitch : 0), [REST] "i"(loops != 0 ? (depth16 / 16 - 1) % 4 : depth16 / 16 - 1), [LOOPS] "i"(loops)
 #define EKWS_CONV_MVE_CLOBBERS "r0", "r2", "r4", "r6", "q0", "q1", "q2", "cc", "memory"
 #define EKWS_CONV_MVE_QUAD(second, use, ...)                                                                               \
@@ -132,6 +134,27 @@ EKWS_KERNEL void ekws_conv_pixels_mve(int32_t pixels, const int8_t *acts, int32_
   }
 }
 
+/* Whether 16 bytes hold what an output reads of a row. */
+EKWS_KERNEL int ekws_conv_is_short_mve(ekws_conv_shape_t s) {
+  return s.kernel_width * s.in_channels <= 16 && s.kernel_height <= 16 && s.dilation_width == 1;
+}
+
+/* The inputs of output pixel `x`, gathered: a load of the bytes that are there and a store of 16 for each row. What is stored too much is
+ * overwritten, meets weights of zero, or lies beyond depth16 in the scratch. */
+EKWS_KERNEL void ekws_conv_short_patch_mve(ekws_conv_shape_t s, const int8_t *const *rows, int32_t x, int8_t *to) {
+  const int32_t run = s.kernel_width * s.in_channels, first = (x * s.stride_width - s.pad_left) * s.in_channels;
+  const int32_t left = s.in_width * s.in_channels - first, end = left < run ? left : run, begin = first < 0 ? -first : 0;
+  const uint32_t there = end > begin ? (1u << end) - (1u << begin) : 0;
+  const int8_t *from;
+  __asm__ volatile("vmsr p0, %[THERE]\n\t.rept %c[H]\n\tldr %[FROM], [%[ROWS]], #4\n\tadd %[FROM], %[FROM], %[FIRST]\n\t"
+                   "vpst\n\tvldrbt.8 q0, [%[FROM]]\n\tvpsel q0, q0, %q[ZEROS]\n\tvstrb.8 q0, [%[TO]], #%c[RUN]\n\t.endr\n\t"
+                   EKWS_CONV_MVE_ROOM EKWS_CONV_MVE_ROOM
+                   : [FROM] "=&r"(from), [ROWS] "+r"(rows), [TO] "+r"(to)
+                   : [THERE] "r"(there), [FIRST] "r"(first), [ZEROS] "w"(vdupq_n_s8((int8_t)s.in_zero)), [H] "i"(s.kernel_height),
+                     [RUN] "i"(run)
+                   : "q0", "memory");
+}
+
 /* The inputs of output pixel `x`, gathered; what lies beyond depth meets weights of zero. */
 EKWS_KERNEL void ekws_conv_patch_mve(ekws_conv_shape_t s, const int8_t *const *rows, int32_t x, int8_t *to) {
   const int32_t run = s.kernel_width * s.in_channels, first = x * s.stride_width - s.pad_left;
@@ -161,7 +184,11 @@ EKWS_KERNEL void ekws_conv_group_mve(int32_t pixels, ekws_conv_shape_t s, const 
                          out + x * s.out_channels);
   } else {
     for (int32_t p = 0; p < pixels; p++) {
-      ekws_conv_patch_mve(s, rows, x + p, scratch + p * depth16);
+      if (ekws_conv_is_short_mve(s)) {
+        ekws_conv_short_patch_mve(s, rows, x + p, scratch + p * depth16);
+      } else {
+        ekws_conv_patch_mve(s, rows, x + p, scratch + p * depth16);
+      }
     }
     ekws_conv_pixels_mve(pixels, scratch, depth16, w, depth16, s, out + x * s.out_channels);
   }
