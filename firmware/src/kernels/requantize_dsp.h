@@ -17,7 +17,7 @@ EKWS_DSP_INLINE int8_t ekws_requantize_dsp(int rectified, int32_t twice, uint32_
 }
 
 /* Narrower activations than int8 has. */
-static inline void ekws_clamp_s8_dsp(int8_t *values, int32_t count, int32_t low, int32_t high) {
+__attribute__((unused)) static inline void ekws_clamp_s8_dsp(int8_t *values, int32_t count, int32_t low, int32_t high) {
   for (int32_t i = 0; i < count; i++) {
     const int32_t value = values[i] < low ? low : values[i];
     values[i] = (int8_t)(value > high ? high : value);
