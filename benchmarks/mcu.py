@@ -3,7 +3,8 @@
     make bench-mcu                                 the table, and benchmarks/results/mcu.json
     benchmarks/mcu.py --cores m4,m55 --layers      some cores; instructions of each function too
 
-Counts are of instructions executed under QEMU, not cycles. M4 and M55 are measured with GCC and, where installed, with clang-19. Models nobody here wrote are read from --models.
+Counts are of instructions executed under QEMU, not cycles. Models nobody here wrote are read from --models.
+M4 and M55 are measured with GCC and, where it is installed, with clang-19.
 """
 
 import argparse

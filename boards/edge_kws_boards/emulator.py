@@ -63,7 +63,8 @@ class EmulatedBoard:
         """What is not installed, as Debian packages to install; None when all is there."""
         tools = [f"{self.tools}gcc", self.emulator, "cc", *filter(None, [self.clang])]
         needed = [tool for tool in tools if shutil.which(tool) is None]
-        return f"{self.name}: needs {', '.join(needed)} (Debian: {' '.join(_PACKAGES.get(tool, tool) for tool in needed)})" if needed else None
+        packages = " ".join(_PACKAGES.get(tool, tool) for tool in needed)
+        return f"{self.name}: needs {', '.join(needed)} (Debian: {packages})" if needed else None
 
     def compile_command(self) -> list[str]:
         """What compiles the code that is measured."""

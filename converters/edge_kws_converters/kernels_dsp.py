@@ -57,7 +57,7 @@ def conv_scratch_bytes(shape: ConvShape) -> int:
 
 
 def runs_side_by_side(weights: NDArray[np.int8], together: int, piece: int) -> bytes:
-    """Weights (out, kernel_height, kernel_width, in) int8 as (groups of channels, kernel_height, pieces of a run, channels of a group, bytes)."""
+    """Weights (out, kernel_height, kernel_width, in) int8 as (groups of channels, kernel_height, pieces of a run, channels, bytes)."""
     count, height = weights.shape[:2]
     run = weights[0, 0].size
     padded = np.zeros((-(-count // together) * together, height, -(-run // piece) * piece), np.int8)

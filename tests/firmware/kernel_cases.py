@@ -111,7 +111,8 @@ def problem(layer: Layer) -> Problem:
     channels = Channels(bias.astype(np.int32), multiplier.astype(np.int32), shift.astype(np.int8))
     steps = (layer.kernel_height, layer.kernel_width, layer.stride_width, layer.dilation_width, layer.pad_left)
     widths = (layer.in_width, layer.in_channels, layer.out_width, layer.out_channels)
-    shape = ConvShape(*widths, *steps, in_zero, out_zero, layer.low, layer.high, layer.multiplies, SHIFT_ONCE if layer.dense else SHIFT_RIGHT)
+    shifts = SHIFT_ONCE if layer.dense else SHIFT_RIGHT
+    shape = ConvShape(*widths, *steps, in_zero, out_zero, layer.low, layer.high, layer.multiplies, shifts)
     expected = (requantize_once if layer.dense else requantize)(acc + bias, channels, out_zero, layer.low, layer.high)
     return Problem(shape, rows, weights, channels, expected)
 

@@ -1,4 +1,4 @@
-"""Pointwise layers of width 1 that make several rows at a time: the same bytes, whole windows and streams, whatever does not divide evenly."""
+"""Pointwise layers of width 1 that make several rows at a time: the same bytes, of whole windows and streams."""
 
 import tempfile
 from dataclasses import replace

@@ -6,6 +6,7 @@ at the start, with rows that nobody reads.
 """
 
 from dataclasses import replace
+from itertools import pairwise
 
 from edge_kws_converters.kernels import choose
 from edge_kws_converters.passes.schedule import Schedule, schedule
@@ -50,7 +51,7 @@ def _padded(ring: Ring) -> bool:
 def _choice(program: Program, layer: Layer, most: int, plan: Schedule) -> tuple[int, int]:
     """How many rows at a time, and how many of the first ones to fill up: the choice that fills up least, of equal ones the largest."""
     made = [outputs[id(layer)] for outputs in plan.made] if program.stride else [layer.out.rows]
-    steps = {later - earlier for earlier, later in zip(made, made[1:], strict=False)}
+    steps = {later - earlier for earlier, later in pairwise(made)}
     fits = [rows for rows in range(most, 1, -1) if made[0] >= rows and all(step % rows == 0 for step in steps)]
     return min(((rows, -made[0] % rows) for rows in fits), key=lambda choice: choice[1], default=(1, 0))
 

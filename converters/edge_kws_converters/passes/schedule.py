@@ -18,7 +18,8 @@ class Schedule:
     """Events in order, and for each ring the events (from, to) between which its rows are needed.
 
     `limited`: layers that would run too often if nothing stopped them. `ticks`: ticks of a whole window; `first`: of a stream, rows before
-    the first output. `made`: rows made by id of layer at each output. `needs`: by ids of a ring and one that it could lie in, the slots that takes (see in_place.py).
+    the first output. `made`: rows made by id of layer at each output. `needs`: by ids of a ring and one that it could lie in, the slots
+    that takes (see in_place.py).
     """
 
     events: list[tuple[Layer, str]] = field(default_factory=list[tuple[Layer, str]])

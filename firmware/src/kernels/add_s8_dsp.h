@@ -1,4 +1,5 @@
-/* ADD and SUB of rows of one size with DSP instructions (Cortex-M4, M7, M33); every shift is 22 at most; see elementwise_s8.h for what is computed. */
+/* ADD and SUB of rows of one size with DSP instructions (Cortex-M4, M7, M33); every shift is 22 at most. See elementwise_s8.h for what is
+ * computed. */
 #ifndef EKWS_ADD_S8_DSP_H
 #define EKWS_ADD_S8_DSP_H
 

@@ -2,7 +2,9 @@
  *
  * Weights: for each eight channels two quads, 0 4 1 5 and 2 6 3 7, then the columns of requantize_mve.h; for each four of those that are
  * left a quad 0 2 1 3 and its columns, with channels of zeros up to a multiple of 4. A quad is (depth16 / 16, 4, 16) int8; depth is
- * kernel_height kernel_width in_channels, with zeros up to a multiple of 16. In this order two sums go into a vector at once. */
+ * kernel_height kernel_width in_channels, with zeros up to a multiple of 16. In this order two sums go into a vector at once.
+ *
+ * Assembly repeats and leaves out lines by what the compiler knows: %c[...] are literals. */
 #ifndef EKWS_CONV_S8_MVE_H
 #define EKWS_CONV_S8_MVE_H
 
@@ -38,7 +40,8 @@
   first ".rept %c[REST]\n\t" more ".endr\n\t.if %c[LOOPS]\n\tmovw %[N], #%c[LOOPS]\n1:\n\t.rept 4\n\t" more        \
         ".endr\n\tsubs %[N], %[N], #1\n\tbne 1b\n\t.endif\n\t"                                                      \
         EKWS_CONV_MVE_ROOM
-#define EKWS_CONV_MVE_IMMEDIATES [P] "i"(near ? pitch : 0), [REST] "i"(loops != 0 ? (depth16 / 16 - 1) % 4 : depth16 / 16 - 1), [LOOPS] "i"(loops)
+#define EKWS_CONV_MVE_IMMEDIATES \
+  [P] "i"(near ? pitch : 0), [REST] "i"(loops != 0 ? (depth16 / 16 - 1) % 4 : depth16 / 16 - 1), [LOOPS] "i"(loops)
 #define EKWS_CONV_MVE_CLOBBERS "r0", "r2", "r4", "r6", "q0", "q1", "q2", "cc", "memory"
 #define EKWS_CONV_MVE_QUAD(second, use, ...)                                                                               \
   __asm__ volatile(EKWS_CONV_MVE_DEPTH(EKWS_CONV_MVE_STEP_2("vmladav", second), EKWS_CONV_MVE_STEP_2("vmladava", second)) use    \

@@ -19,7 +19,6 @@ enum { EKWS_MVE_FOUR_COLUMNS = 36, EKWS_MVE_EIGHT_COLUMNS = 72 };
 
 /* 16 bytes at an address that is a multiple of 4: offsets in the instruction reach four times as far as for bytes. */
 EKWS_KERNEL int8x16_t ekws_load_mve(const int8_t *p) { return vreinterpretq_s8_s32(vldrwq_s32((const int32_t *)(const void *)p)); }
-EKWS_KERNEL int32x4_t ekws_load_words_mve(const int8_t *p) { return vldrwq_s32((const int32_t *)(const void *)p); }
 
 /* Two sums into lanes 0 and 2, which makes a vector; then into 1 and 3. */
 #define EKWS_MVE_LANES_0(vector, low, high) __asm__("vmov %q0[2], %q0[0], %1, %2" : "=w"(vector) : "r"(low), "r"(high))
