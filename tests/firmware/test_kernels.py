@@ -1,18 +1,21 @@
 """The kernels of every core against TFLite's reference arithmetic, on the emulated core: random layers, random and extreme values."""
 
+import shutil
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edge_kws_boards.emulator import build
+from edge_kws_boards.emulator import EmulatedBoard, build
 from edge_kws_converters.kernel_row import Kernel
 from edge_kws_converters.kernels import KERNELS
 from tests.firmware.kernel_cases import Layer, problem, program
 from tests.firmware.test_boards import installed
 
 ROOT = Path(__file__).resolve().parents[2]
+CLANG = "clang-19"
 BOARDS = {"dsp": ("m4", "m7", "m33", "m55"), "mve": ("m55",), "m0": ("m0plus", "m3"), "portable": ("m0plus", "m3", "rv32")}
 KNOWN = (
     Layer(in_width=5, in_channels=64, out_channels=64),
@@ -58,20 +61,31 @@ def _random_layer(rng: np.random.Generator, depthwise: bool) -> Layer:
     )
 
 
-@pytest.mark.parametrize(("kernel", "name"), [(k, b) for k in KERNELS for b in BOARDS[k.variant]], ids=lambda p: getattr(p, "function", p))
-def test_kernel_is_exact(tmp_path: Path, kernel: Kernel, name: str) -> None:
+def _check(board: EmulatedBoard, kernel: Kernel, folder: Path) -> None:
     rng = np.random.default_rng(len(kernel.function))
     layers = [layer for layer in KNOWN if bool(layer.multiplies) == (kernel.op == "depthwise")]
     drawn = (_random_layer(rng, kernel.op == "depthwise") for _ in range(2000))
     supported = (p for p in map(problem, chain(layers, drawn)) if kernel.supports(p.shape, p.channels))
     problems = list(islice(supported, 20))
     assert len(problems) == 20
-    source = tmp_path / "program.c"
+    source = folder / "program.c"
     source.write_text(program(problems, kernel))
-    firmware = build(installed(name), tmp_path / "build", root=ROOT, harness=[], sources=[source], include=[ROOT / "firmware" / "src"])
+    firmware = build(board, folder / "build", root=ROOT, harness=[], sources=[source], include=[ROOT / "firmware" / "src"])
     output, at = np.frombuffer(firmware.run().output, np.int8), 0
     for p in problems:
         size = p.expected.size
         np.testing.assert_array_equal(output[at : at + size].reshape(p.expected.shape), p.expected, err_msg=str(p.shape))
         at += size
     assert at == output.size
+
+
+@pytest.mark.parametrize(("kernel", "name"), [(k, b) for k in KERNELS for b in BOARDS[k.variant]], ids=lambda p: getattr(p, "function", p))
+def test_kernel_is_exact(tmp_path: Path, kernel: Kernel, name: str) -> None:
+    _check(installed(name), kernel, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which(CLANG) is None, reason=f"needs {CLANG}")
+@pytest.mark.parametrize("kernel", [k for k in KERNELS if k.variant in ("dsp", "mve")], ids=lambda k: k.function)
+def test_clang_compiles_the_same(tmp_path: Path, kernel: Kernel) -> None:
+    _check(replace(installed("m4" if kernel.variant == "dsp" else "m55"), clang=CLANG), kernel, tmp_path)
