@@ -1,7 +1,8 @@
 """What a model and the front end cost on microcontroller cores: exact instruction counts and memory, beside the peers'.
 
     make bench-mcu                                 the table, and benchmarks/results/mcu.json
-    benchmarks/mcu.py --cores m4,m55 --layers      some cores; instructions of each function too
+    benchmarks/mcu.py --cores m4,m55               some cores; the results keep their rows of the others
+    benchmarks/mcu.py --layers                     instructions of each function too; nothing is written
 
 Counts are of instructions executed under QEMU, not cycles. Models nobody here wrote are read from --models.
 M4 and M55 are measured with GCC and, where it is installed, with clang-19.
@@ -200,6 +201,16 @@ def print_row(row: Row | Peer) -> None:
     print(f"| {row.model} | {row.core} | {runtime} | {row.unit} | {numbers} | {exact} |", flush=True)
 
 
+def write(rows: list[Row], cores: list[str]) -> None:
+    """The results file: of these cores the new rows, of others those that it has."""
+    kept = [Row(**row) for row in json.loads(RESULTS.read_text())] if RESULTS.exists() else []
+    order = list(BOARDS)
+    merged = sorted((*(row for row in kept if row.core not in cores), *rows), key=lambda row: order.index(row.core))
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text("[\n" + ",\n".join(f"  {json.dumps(asdict(row))}" for row in merged) + "\n]\n")
+    print(f"written: {RESULTS.relative_to(ROOT)}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cores", default=",".join(CORES), help=f"comma-separated, of {', '.join(BOARDS)}")
@@ -220,13 +231,10 @@ def main() -> None:
                     print_row(peer)
                 print_row(row)
                 rows.append(row)
-    clang_missing = not shutil.which(CLANG)
-    if clang_missing and set(cores) & set(CLANG_CORES):
+    if not shutil.which(CLANG) and set(cores) & set(CLANG_CORES):
         print(f"mcu: {CLANG} is not installed: its rows are left out and nothing is written (Debian: {CLANG})", file=sys.stderr)
-    if not arguments.layers and cores == list(CORES) and not clang_missing:
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text("[\n" + ",\n".join(f"  {json.dumps(asdict(row))}" for row in rows) + "\n]\n")
-        print(f"written: {RESULTS.relative_to(ROOT)}")
+    elif not arguments.layers:
+        write(rows, cores)
     if wrong := [f"{row.model} on {row.core}" for row in rows if not row.bit_exact]:
         raise SystemExit(f"mcu: not bit-exact: {'; '.join(wrong)}")
 
