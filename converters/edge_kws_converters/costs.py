@@ -56,7 +56,7 @@ def _rows(program: Program, layer: Layer) -> float:
     rates = {id(program.input): rows}
     for other in program.layers:
         if other.edges and other.edges[0].stride:
-            rates[id(other.out)] = rates[id(other.edges[0].ring)] / other.edges[0].stride
+            rates[id(other.out)] = rates[id(other.edges[0].ring)] / other.edges[0].stride * other.together
         elif other.edges:
             rates[id(other.out)] = rates[id(other.edges[0].ring)]
     return rates[id(layer.out)]

@@ -61,7 +61,7 @@ class Ring:
 class Edge:
     """What a layer reads of a ring: `taps` rows `dilation` apart, the next time `stride` rows later, from row `begin` on.
 
-    `begin` counts from the first padding row.
+    `begin` counts from the first padding row. `together`: each tap is so many rows side by side.
     """
 
     ring: Ring
@@ -69,11 +69,12 @@ class Edge:
     dilation: int = 1
     stride: int = 1
     begin: int = 0
+    together: int = 1
 
     @property
     def span(self) -> int:
         """Rows from the first to the last tap."""
-        return (self.taps - 1) * self.dilation + 1
+        return (self.taps - 1) * self.dilation + self.together
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,6 +155,8 @@ class Layer:
         constants: arrays that the generated code hands to the kernel.
         accumulate: rows are summed one by one and make one output row together.
         sliding: of a mean in a stream.
+        together, junk: rows made at a time, and how many of the first ones nobody reads (see fire_together.py).
+        catches_up: makes as many rows in a tick as it can.
     """
 
     name: str
@@ -169,13 +172,21 @@ class Layer:
     parts: list[Any] = field(default_factory=list[Any])
     accumulate: int = 0
     sliding: Sliding | None = None
+    together: int = 1
+    junk: int = 0
+    catches_up: bool = False
     scratch: int = 0
     scratch_offset: int = 0
 
     @property
+    def fires(self) -> int:
+        """How often it runs in a whole window."""
+        return self.accumulate or (self.out.rows + self.junk) // self.together
+
+    @property
     def macs(self) -> int:
         """Multiplications of one output row."""
-        return self.shape.macs if isinstance(self.shape, ConvShape) else 0
+        return self.shape.macs // self.together if isinstance(self.shape, ConvShape) else 0
 
 
 @dataclass(slots=True, eq=False)

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 from edge_kws_converters.kernel_row import Kernel
 from edge_kws_converters.kernels import check_core
+from edge_kws_converters.passes.fire_together import fire_together
 from edge_kws_converters.passes.lay_out_weights import lay_out_weights
 from edge_kws_converters.passes.memory import Block, plan_memory
 from edge_kws_converters.passes.schedule import Schedule, schedule
+from edge_kws_converters.passes.use_fast_calls import use_fast_calls
 from edge_kws_converters.program import ConvShape, Layer, Program
 from edge_kws_converters.writers.c_layers import Emission, layer_function, written
 from edge_kws_converters.writers.c_text import comment, identifier, paste_headers
@@ -64,7 +66,9 @@ def write_c(program: Program, core: str, *, name: str | None = None, frontend_di
         ConversionError: unknown core, or an output that is never computed.
     """
     check_core(core)
+    fire_together(program, core)
     lay_out_weights(program, core)
+    use_fast_calls(program, core)
     plan = schedule(program)
     blocks = plan_memory(program, plan)
     emission = Emission(program, edges=[edge for layer in program.layers for edge in layer.edges])
@@ -224,8 +228,9 @@ def _turn(emission: Emission, plan: Schedule, layer: Layer) -> str:
     call = f"layer_{n}({arguments});\n"
     if program.stride:
         done = "    return 1;\n" if ring is program.output else ""
-        return f"  if ({ready}) {{\n    {call}{done}  }}\n" if ready else f"  {call}"
-    fires = layer.accumulate or ring.rows
+        word = "while" if layer.catches_up and not done else "if"
+        return f"  {word} ({ready}) {{\n    {call}{done}  }}\n" if ready else f"  {call}"
+    fires = layer.fires
     limited = id(layer) in plan.limited or ring.pad_after > 0 or not layer.edges
     condition = " && ".join(filter(None, [f"s->made[{n}] < {fires}" if limited else "", ready]))
     text = f"  if ({condition}) {{\n    {call}    s->made[{n}]++;\n"

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
+from edge_kws_converters.passes.use_fast_calls import SUM_ROW
 from edge_kws_converters.program import ConvShape, Edge, Layer, Program, Ring
 from edge_kws_converters.writers.c_text import array, comment, fields
 
@@ -119,7 +120,9 @@ def _valid_rows(emission: Emission, layer: Layer) -> tuple[str, str]:
 
 def _accumulate(emission: Emission, layer: Layer, shape: str) -> str:
     n, sums = emission.index(layer), f"(int32_t *)(void *)ARENA({layer.scratch_offset})"
-    add = emission.instance("sum", "(const int8_t *row, int32_t *sums)", f"  ekws_sum_row_s8({shape}, row, sums);\n")
+    call = layer.call or SUM_ROW
+    emission.headers.add(call.header)
+    add = emission.instance("sum", "(const int8_t *row, int32_t *sums)", f"  {call.function}({shape}, row, sums);\n")
     finish = emission.instance(
         "sum", "(const int32_t *sums, int8_t *out)", f"  ekws_sum_finish_s8({shape}, sums, {layer.accumulate}, out);\n"
     )
@@ -229,8 +232,8 @@ def layer_function(emission: Emission, layer: Layer) -> str:
 def written(emission: Emission, layer: Layer) -> str:
     """Statements after a row was written: the ring moves on, its readers wait for one row less."""
     ring, n = layer.out, emission.index(layer)
-    text = f"  s->write[{n}] = ekws_next(s->write[{n}], 1, {ring.slots});\n" if ring.slots > 1 else ""
+    text = f"  s->write[{n}] = ekws_next(s->write[{n}], {layer.together}, {ring.slots});\n" if ring.slots > layer.together else ""
     for i, edge in enumerate(emission.edges):
         if edge.ring is ring:
-            text += f"  s->wait[{i}]--;\n"
+            text += f"  s->wait[{i}]--;\n" if layer.together == 1 else f"  s->wait[{i}] = (ekws_wait_t)(s->wait[{i}] - {layer.together});\n"
     return text
