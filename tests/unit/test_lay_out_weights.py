@@ -34,7 +34,7 @@ def test_layers_get_a_kernel_of_the_core(core: str) -> None:
 def test_a_program_is_laid_out_anew_for_another_core() -> None:
     program = make_program(tiny_model())
     lay_out_weights(program, "cortex-m55")
-    lay_out_weights(program, "host")
+    lay_out_weights(program, "portable")
     assert _convolutions(program) == [("conv", "portable")] * 2
     assert [list(layer.constants) for layer in program.layers if layer.kernel] == [["weights", "bias", "multiplier", "shift"]] * 2
 
