@@ -6,7 +6,6 @@ Everything a board reads and writes goes through two files; `firmware/ports/qemu
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,19 +15,13 @@ from typing import Final
 
 from edge_kws.errors import BoardError
 from edge_kws_boards.counts import by_function, read_regions
+from edge_kws_boards.description import BoardDescription, boards
+from edge_kws_boards.toolchain import STRICT, call, lacking
 
 _PORT: Final = Path("firmware") / "ports" / "qemu"
-_STRICT: Final = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Wconversion", "-Werror")
 _ARM: Final = "arm-none-eabi-"
 _RISCV: Final = "riscv64-unknown-elf-"
 _FAULT_STATUS: Final = 99
-_PACKAGES: Final = {
-    f"{_ARM}gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
-    f"{_RISCV}gcc": "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf",
-    "qemu-system-arm": "qemu-system-arm",
-    "qemu-system-riscv32": "qemu-system-misc",
-    "cc": "gcc libc6-dev",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +40,10 @@ class EmulatedBoard:
     name: str
     core: str
     machine: str
-    tools: str = _ARM
+    tools: str
     flags: tuple[str, ...]
-    flash: tuple[int, int] = (0, 4 << 20)
-    ram: tuple[int, int] = (0x20000000, 4 << 20)
+    flash: tuple[int, int]
+    ram: tuple[int, int]
 
     @property
     def emulator(self) -> str:
@@ -59,54 +52,28 @@ class EmulatedBoard:
 
     def missing(self) -> str | None:
         """What is not installed, as Debian packages to install; None when all is there."""
-        needed = [tool for tool in (f"{self.tools}gcc", self.emulator, "cc") if shutil.which(tool) is None]
-        return f"{self.name}: needs {', '.join(needed)} (Debian: {' '.join(_PACKAGES[tool] for tool in needed)})" if needed else None
+        return lacking(self.name, [f"{self.tools}gcc", self.emulator, "cc"])
 
     def tool(self, name: str, *arguments: str, given: str = "") -> str:
         """What a tool of the cross compiler (`nm`, `objdump`, ...) prints when `given` this on its standard input. Raises BoardError."""
-        return _call([f"{self.tools}{name}", *arguments], given)
+        return call([f"{self.tools}{name}", *arguments], given)
 
 
-def _arm(core: str, *flags: str) -> tuple[str, ...]:
-    return (f"-mcpu={core}", "-mthumb", *(flags or ("-mfloat-abi=soft",)))
+def _emulated(board: BoardDescription, machine: str) -> EmulatedBoard:
+    memory = board.memory
+    return EmulatedBoard(
+        name=board.name.removeprefix("qemu-"),
+        core=board.core,
+        machine=machine,
+        tools=board.compiler.tools,
+        flags=tuple(board.compiler.flags),
+        flash=(memory.flash.origin, memory.flash.bytes),
+        ram=(memory.ram.origin, memory.ram.bytes),
+    )
 
 
-_BOARDS: Final = (
-    EmulatedBoard(
-        name="m0", core="cortex-m0", machine="microbit", flags=_arm("cortex-m0"), flash=(0, 256 << 10), ram=(0x20000000, 16 << 10)
-    ),
-    # Code for ARMv6-M on the M3 machine: the same instructions, more memory than the microbit has.
-    EmulatedBoard(name="m0plus", core="cortex-m0plus", machine="mps2-an385", flags=_arm("cortex-m0plus")),
-    EmulatedBoard(name="m3", core="cortex-m3", machine="mps2-an385", flags=_arm("cortex-m3")),
-    EmulatedBoard(name="m4", core="cortex-m4", machine="mps2-an386", flags=_arm("cortex-m4", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard")),
-    EmulatedBoard(name="m7", core="cortex-m7", machine="mps2-an500", flags=_arm("cortex-m7", "-mfpu=fpv5-sp-d16", "-mfloat-abi=hard")),
-    EmulatedBoard(
-        name="m33",
-        core="cortex-m33",
-        machine="mps2-an505",
-        flags=_arm("cortex-m33", "-mfpu=fpv5-sp-d16", "-mfloat-abi=hard"),
-        flash=(0x10000000, 4 << 20),
-        ram=(0x38000000, 4 << 20),
-    ),
-    EmulatedBoard(
-        name="m55",
-        core="cortex-m55",
-        machine="mps3-an547",
-        flags=_arm("cortex-m55", "-mfpu=auto", "-mfloat-abi=hard"),
-        flash=(0, 512 << 10),
-        ram=(0x20000000, 512 << 10),
-    ),
-    EmulatedBoard(
-        name="rv32",
-        core="rv32",
-        machine="virt",
-        tools=_RISCV,
-        flags=("-march=rv32imc", "-mabi=ilp32", "-mcmodel=medany", "-msmall-data-limit=0", "-specs=picolibc.specs"),
-        flash=(0x80000000, 4 << 20),
-        ram=(0x80400000, 4 << 20),
-    ),
-)
-BOARDS: Final[Mapping[str, EmulatedBoard]] = {board.name: board for board in _BOARDS}
+_MADE = [_emulated(board, board.emulator.machine) for board in boards().values() if board.emulator is not None]
+BOARDS: Final[Mapping[str, EmulatedBoard]] = {board.name: board for board in _MADE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,11 +198,11 @@ def build(
         raise BoardError(missing)
     folder.mkdir(parents=True, exist_ok=True)
     port = root / _PORT
-    flags = [*board.flags, *options, *_STRICT, "-ffunction-sections", "-fdata-sections", f"-I{port}", *(f"-I{i}" for i in include)]
+    flags = [*board.flags, *options, *STRICT, "-ffunction-sections", "-fdata-sections", f"-I{port}", *(f"-I{i}" for i in include)]
     jobs = [(path, f"harness_{n}_{path.stem}.o") for n, path in enumerate([port / "board.c", *harness])]
     jobs += [(path, f"measured_{n}_{path.stem}.o") for n, path in enumerate(sources)]
     for source, name in jobs:
-        _call([f"{board.tools}gcc", *flags, "-c", str(source), "-o", str(folder / name)])
+        call([f"{board.tools}gcc", *flags, "-c", str(source), "-o", str(folder / name)])
     script = (port / "link.ld.in").read_text()
     memory = {"FLASH_ORIGIN": board.flash[0], "FLASH_LENGTH": board.flash[1], "RAM_ORIGIN": board.ram[0], "RAM_LENGTH": board.ram[1]}
     for key, value in {**memory, "STACK_LENGTH": stack_bytes}.items():
@@ -245,7 +212,7 @@ def build(
     link = ["-nostartfiles", "-Wl,--gc-sections", "-Wl,--no-warn-rwx-segments", f"-T{folder / 'link.ld'}"]
     link += ["-specs=nano.specs"] if board.tools == _ARM else []
     try:
-        _call([f"{board.tools}gcc", *board.flags, *link, *(str(folder / name) for _, name in jobs), "-o", str(elf)])
+        call([f"{board.tools}gcc", *board.flags, *link, *(str(folder / name) for _, name in jobs), "-o", str(elf)])
     except BoardError as error:
         if (over := re.search(r"region `(\w+)' overflowed by (\d+) bytes", str(error))) is None:
             raise
@@ -253,14 +220,6 @@ def build(
         what = f"expected a program for {length:,} bytes of {over[1]}, found {int(over[2]):,} bytes more"
         raise BoardError(f"{board.name}: {what}; take a board with more memory") from None
     return Firmware(board, elf, root)
-
-
-def _call(command: Sequence[str], given: str = "") -> str:
-    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        telling = [line for line in done.stderr.splitlines() if re.search("error|undefined|overflow", line, re.IGNORECASE)]
-        raise BoardError(f"{command[0]}: {(telling or done.stderr.splitlines() or ['failed'])[0]}")
-    return done.stdout
 
 
 def _counter(root: Path) -> Path:
@@ -271,7 +230,7 @@ def _counter(root: Path) -> Path:
     if not library.exists():
         library.parent.mkdir(exist_ok=True)
         partial = library.with_suffix(f".{os.getpid()}.part")
-        _call(["cc", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", str(source), "-o", str(partial)])
+        call(["cc", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", str(source), "-o", str(partial)])
         partial.replace(library)
     return library
 
