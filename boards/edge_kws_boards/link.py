@@ -142,6 +142,11 @@ class BoardLink:
             if not self._pump(give_up - time.monotonic()) and time.monotonic() >= give_up:
                 return
 
+    def heard(self, seconds: float) -> Iterator[Message]:
+        """What the board says within so long. Raises BoardError."""
+        self._pump(seconds)
+        yield from self.waiting()
+
     def waiting(self) -> Iterator[Message]:
         """What the board has said already."""
         while self._inbox:

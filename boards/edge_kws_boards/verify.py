@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_kws.audio.source import AudioSource
 from edge_kws.decoder import Decoder
 from edge_kws.errors import BoardError
-from edge_kws.events import Event
+from edge_kws.events import Event, Gap
 from edge_kws.frontend import Frontend
 from edge_kws.pack import Pack
 from edge_kws.runners.choose import open_runner
@@ -56,6 +57,12 @@ class Verified:
     classes: int
     events: tuple[Event, ...]
     stats: Stats
+
+
+def samples_of(source: AudioSource) -> NDArray[np.int16]:
+    """All of a source, (samples,) int16, 16 kHz. Raises AudioError."""
+    with source:
+        return np.concatenate([np.zeros(0, np.int16), *(block for block in source.blocks() if not isinstance(block, Gap))])
 
 
 def expect(pack: Pack, pcm: NDArray[np.int16]) -> Expected:

@@ -34,7 +34,7 @@ class HostApp:
     def __init__(self, folder: Path, packs: Sequence[Path], cc: str) -> None:
         sources, include = app_sources(folder, packs)
         library = folder / "app.so"
-        models = [path for path in folder.glob("*/model.c")]
+        models = list(folder.glob("*/model.c"))
         objects: list[str] = []
         for n, model in enumerate(models):  # each includes the model.h beside it
             objects.append(str(folder / f"model_{n}.o"))

@@ -54,6 +54,7 @@ void ekws_port_start(void) {
   core_start_systick();
   UART_BAUDDIV = EKWS_CLOCK_HZ / EKWS_BAUD;
   uart_listen(1);
+  (void)uart_take_byte(); /* from before start; some UARTs take no other until it is gone */
   core_enable_interrupt(EKWS_UART_IRQ);
   start_watchdog();
 }

@@ -76,5 +76,6 @@ void ekws_port_start(void) {
   UART_STARTTX = 1;
   UART_STARTRX = 1;
   uart_listen(1);
+  (void)uart_take_byte(); /* from before start; some UARTs take no other until it is gone */
   core_enable_interrupt(EKWS_UART_IRQ);
 }

@@ -51,6 +51,7 @@ void ekws_port_watchdog_feed(void) {}
 void ekws_port_start(void) {
   UART_FIFO = 0xc1; /* on; interrupt at 14 bytes, or when no more follow */
   uart_listen(1);
+  (void)uart_take_byte(); /* from before start; some UARTs take no other until it is gone */
   PLIC_PRIORITY = 1;
   PLIC_ENABLE = 1u << EKWS_UART_IRQ;
   PLIC_THRESHOLD = 0;
