@@ -1,5 +1,6 @@
 """Generated C of a firmware: the packs, and what the board is. `firmware/app/contents.h` and `ekws_board.h` are what the app sees."""
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -61,6 +62,11 @@ def _compile(source: ModelSource, name: str, core: str) -> BoardModel:
     return BoardModel(source.pack, compiled)
 
 
+def core_number(board: BoardDescription) -> int:
+    """A number that images for other cores do not have."""
+    return zlib.crc32(board.core.encode())
+
+
 def board_header(board: BoardDescription) -> str:
     """ekws_board.h."""
     port = board.port
@@ -69,27 +75,40 @@ def board_header(board: BoardDescription) -> str:
         "BAUD": port.baud,
         "RECEIVE_BYTES": port.receive_bytes,
         "RING_SAMPLES": port.ring_samples,
+        "CORE": core_number(board),
         **port.constants,
     }
-    lines = [f"#define EKWS_{name} {value:#x}u" if value > 2**31 else f"#define EKWS_{name} {value}" for name, value in numbers.items()]
+    if board.slots is not None:
+        numbers |= {
+            "SLOTS_ORIGIN": board.slots.origin,
+            "SLOT_BYTES": board.slots.bytes,
+            "FLASH_ERASE_BYTES": board.slots.erase_bytes,
+            "FLASH_WRITE_BYTES": board.slots.write_bytes,
+        }
+    lines = [f"#define EKWS_{name} {f'{value:#x}u' if value >= 2**20 else value}" for name, value in numbers.items()]
     title = f"/* {comment(board.title)}. Generated from its description. */"
     guard = "#ifndef EKWS_BOARD_H\n#define EKWS_BOARD_H\n"
     return "\n".join([title, guard, f'#define EKWS_BOARD_NAME "{board.name}"', *lines, "\n#endif\n"])
 
 
-def contents_files(models: Sequence[BoardModel]) -> Mapping[str, str]:
+def contents_files(models: Sequence[BoardModel], board: BoardDescription) -> Mapping[str, str]:
     """Files of an image that come from its packs, by path below the build folder."""
     frontends = list(dict.fromkeys(model.pack.frontend for model in models))
-    files = {"contents.c": _contents(models, frontends), "sizes.c": _sizes(models)}
+    spare = board.slots.spare_arena_bytes if board.slots is not None else 0
+    files: dict[str, str] = {"contents.c": _contents(models, frontends, spare), "sizes.c": _sizes(models)}
     for n, config in enumerate(frontends):
         files[f"frontend_{n}.c"] = frontend_source(config, f"frontend_{n}")
     for model in models:
-        files[f"{model.prefix}/model.c"] = model.compiled.source
-        files[f"{model.prefix}/model.h"] = model.compiled.header
+        files |= model_files(model)
     return files
 
 
-def _contents(models: Sequence[BoardModel], frontends: Sequence[FrontendConfig]) -> str:
+def model_files(model: BoardModel) -> Mapping[str, str]:
+    """The C of a model, by path below the build folder."""
+    return {f"{model.prefix}/model.c": model.compiled.source, f"{model.prefix}/model.h": model.compiled.header}
+
+
+def _contents(models: Sequence[BoardModel], frontends: Sequence[FrontendConfig], spare: int) -> str:
     names = ", ".join(model.pack.info.name for model in models)
     parts = [f"/* Packs of this image: {comment(names)}. Generated. */", '#include "contents.h"\n']
     parts += [f'#include "{model.prefix}/model.h"' for model in models]
@@ -102,26 +121,32 @@ def _contents(models: Sequence[BoardModel], frontends: Sequence[FrontendConfig])
     ]
     parts.append("\nconst ekws_frontend_t ekws_frontends[] = {\n" + "\n".join(rows) + "\n};")
     parts.append(f"const size_t ekws_frontend_count = {len(frontends)};\n")
-    parts += [model_entry(model) for model in models]
+    for model in models:
+        functions, entry = model_entry(model)
+        parts.append(f"{functions}static const ekws_model_t model_{model.prefix} = {entry};\n")
     parts.append(f"const ekws_model_t *const ekws_models[] = {{{', '.join(f'&model_{model.prefix}' for model in models)}}};")
     parts.append(f"const size_t ekws_model_count = {len(models)};\n")
-    arena = " + ".join([f"EKWS_FRONTENDS_BYTES({len(frontends)})", *map(_model_bytes, models)])
+    arena = " + ".join([f"EKWS_FRONTENDS_BYTES({len(frontends)})", *map(_model_bytes, models), *([str(spare)] if spare else [])])
     parts.append(f"uint64_t ekws_arena[({arena}) / 8];\nconst size_t ekws_arena_bytes = sizeof ekws_arena;\n")
     return "\n".join(parts)
 
 
-def model_entry(model: BoardModel) -> str:
-    """The `ekws_model_t` of a model, as `model_<prefix>`, and what it points to."""
+def model_entry(model: BoardModel) -> tuple[str, str]:
+    """What an `ekws_model_t` points to, as C, and its initialiser."""
     name, pack, decoder = model.prefix, model.pack, model.pack.decoder
     labels = "\n    ".join(f'{c_string(label)} "\\0"' for label in pack.labels)
-    return f"""static void {name}_reset(void *state) {{ ekws_{name}_reset(state); }}
+    functions = f"""static void {name}_reset(void *state) {{ ekws_{name}_reset(state); }}
 static int32_t {name}_push(void *state, const int8_t *row, int8_t *posteriors) {{ return ekws_{name}_push(state, row, posteriors); }}
 static const uint16_t {name}_thresholds[] = {{{", ".join(map(str, threshold_words(decoder)))}}};
-static const ekws_model_t model_{name} = {{
+static const char {name}_labels[] =
+    {labels};
+static const char {name}_name[] = {c_string(pack.info.name)};
+"""
+    entry = f"""{{
     .digest = {_digest(pack.info.model_sha256)},
     .frontend_digest = {_digest(pack.frontend.digest())},
-    .name = {c_string(pack.info.name)},
-    .labels = {labels},
+    .name = {name}_name,
+    .labels = {name}_labels,
     .window_rows = EKWS_{name.upper()}_INPUT_ROWS,
     .stride_rows = EKWS_{name.upper()}_STRIDE_ROWS,
     .row_bytes = EKWS_{name.upper()}_ROW_BYTES,
@@ -129,8 +154,8 @@ static const ekws_model_t model_{name} = {{
     .decoder = {{{len(pack.labels)}, {decoder.average_window}, {decoder.min_consecutive}, {decoder.refractory_steps}, {name}_thresholds}},
     .reset = {name}_reset,
     .push = {name}_push,
-}};
-"""
+}}"""
+    return functions, entry
 
 
 def _model_bytes(model: BoardModel) -> str:

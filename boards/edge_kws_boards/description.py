@@ -64,6 +64,22 @@ class Port(_Section):
         return value
 
 
+class Slots(_Section):
+    """Model slots: two of them in flash, one behind the other.
+
+    Attributes:
+        origin: of the first. bytes: of each, a multiple of erase_bytes.
+        erase_bytes, write_bytes: what the flash erases and writes at a time.
+        spare_arena_bytes: RAM kept for a model that is larger than the one it replaces, or comes on top.
+    """
+
+    origin: Annotated[int, Field(ge=0, lt=2**32)]
+    bytes: Annotated[int, Field(ge=4096)]
+    erase_bytes: Annotated[int, Field(ge=256)]
+    write_bytes: Literal[4, 8]
+    spare_arena_bytes: Annotated[int, Field(ge=0, multiple_of=8)]
+
+
 class Flash(_Section):
     """How an image gets onto the board: by starting the emulator, copying a UF2 file, pyOCD, or esptool."""
 
@@ -94,13 +110,24 @@ class BoardDescription(_Section):
     memory: Memory
     port: Port
     flash: Flash
+    slots: Slots | None = None
     emulator: Emulator | None = None
 
     @model_validator(mode="after")
     def _coherent(self) -> "BoardDescription":
         if (self.flash.method == "emulator") != (self.emulator is not None):
             raise ValueError("flash.method: expected emulator with a section [emulator], and only there")
+        flash, slots = self.memory.flash, self.slots
+        if slots is not None and (slots.origin < flash.origin or slots.origin + 2 * slots.bytes > flash.origin + flash.bytes):
+            raise ValueError("slots: expected both inside memory.flash")
+        if slots is not None and (slots.bytes % slots.erase_bytes or slots.origin % slots.erase_bytes):
+            raise ValueError("slots: expected origin and bytes in multiples of erase_bytes")
         return self
+
+    @property
+    def image_flash_bytes(self) -> int:
+        """Flash an image may use: what lies before the slots."""
+        return self.memory.flash.bytes if self.slots is None else self.slots.origin - self.memory.flash.origin
 
 
 def read_description(path: Path) -> BoardDescription:

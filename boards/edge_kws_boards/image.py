@@ -80,7 +80,7 @@ def build_image(board: BoardDescription, models: Sequence[BoardModel], folder: P
         raise BoardError(missing)
     with tempfile.TemporaryDirectory(prefix="edge-kws-build-") as scratch:
         work = Path(scratch)
-        for name, text in {**contents_files(models), "ekws_board.h": board_header(board)}.items():
+        for name, text in {**contents_files(models, board), "ekws_board.h": board_header(board)}.items():
             (work / name).parent.mkdir(exist_ok=True)
             (work / name).write_text(text, encoding="utf-8")
         objects = _compile_all(board, work, [*_sources(board, work, models), *((path, _SMALL) for path in extra)])
@@ -150,7 +150,7 @@ def _measure(board: BoardDescription, work: Path, models: Sequence[BoardModel]) 
     data = found.get(".data", 0)
     return ImageSize(
         flash_bytes=sum(found.get(name, 0) for name in (".vectors", ".text", ".rodata", ".unwind")) + data,
-        flash_budget_bytes=memory.flash.bytes,
+        flash_budget_bytes=board.image_flash_bytes,
         ram_bytes=sum(found.get(name, 0) for name in (".stack", ".noinit", ".bss")) + data,
         ram_budget_bytes=memory.ram.bytes,
         stack_bytes=memory.stack_bytes,

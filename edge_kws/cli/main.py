@@ -25,6 +25,7 @@ COMMANDS = {
     "build": "Build a firmware image out of packs.",
     "flash": "Put a firmware image onto its board, or start its emulator.",
     "monitor": "Show what a running board hears, live.",
+    "update": "Give a running board a new model.",
     "verify": "Prove that a running board computes what the host does.",
 }
 

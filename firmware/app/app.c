@@ -7,6 +7,7 @@
 #include "messages.h"
 #include "port.h"
 #include "sample_ring.h"
+#include "slots.h"
 
 #define SERIAL_CHUNK_BYTES 32u
 /* Serial bytes are taken only while the ring has room for every sample they can hold: a frame's worth, and the chunk behind it. */
@@ -16,6 +17,9 @@
 
 static struct {
   ekws_t ekws;
+  const ekws_model_t *models[EKWS_MAX_MODELS];
+  ekws_model_t slot_model;
+  uint8_t slot; /* the slot of slot_model; 0: none runs */
   ekws_receiver_t receiver;
   ekws_sample_ring_t ring;
   uint32_t received, reported; /* serial bytes taken, and as the host knows it */
@@ -128,6 +132,28 @@ static void lose(uint32_t samples, uint8_t reason) {
   ekws_send_gap(start, start + samples, reason);
 }
 
+/* The built-in models; that of a slot takes the place of the one of its name, else comes last. */
+static int32_t start_models(uint8_t slot) {
+  size_t count = ekws_model_count;
+  for (size_t i = 0; i < count; i++) {
+    app.models[i] = ekws_models[i];
+  }
+  app.slot = slot;
+  if (slot != 0) {
+    ekws_slots_model(slot, &app.slot_model);
+    size_t i = 0;
+    while (i < count && strcmp(app.models[i]->name, app.slot_model.name) != 0) {
+      i++;
+    }
+    if (i == EKWS_MAX_MODELS) {
+      return EKWS_ERROR_CAPACITY;
+    }
+    app.models[i] = &app.slot_model;
+    count += i == count;
+  }
+  return ekws_init(&app.ekws, ekws_frontends, ekws_frontend_count, app.models, count, ekws_arena, ekws_arena_bytes, &observer);
+}
+
 static void forget(void) {
   ekws_ring_drop(&app.ring, ekws_ring_filled(&app.ring));
   app.ekws.position = 0;
@@ -170,7 +196,7 @@ static void introduce(uint32_t token) {
   ekws_send_info(&app.ekws, token, app.received);
   app.reported = app.received;
   for (uint8_t i = 0; i < app.ekws.model_count; i++) {
-    ekws_send_model(&app.ekws, i);
+    ekws_send_model(&app.ekws, i, app.ekws.listeners[i].model == &app.slot_model ? app.slot : 0);
     const char *text = app.ekws.listeners[i].model->labels;
     for (uint8_t k = 0; k < app.ekws.listeners[i].model->decoder.classes; k++) {
       ekws_send_label(&app.ekws, i, k, text);
@@ -212,6 +238,37 @@ static void get_stats(int clear) {
   }
 }
 
+/* The model that was sent runs from now on, or everything stays as it was. */
+static ekws_status_code_t switch_models(void) {
+  const uint8_t old = app.slot, fresh = ekws_slots_candidate();
+  ekws_status_code_t status = ekws_slots_check();
+  if (status != EKWS_STATUS_OK) {
+    return status;
+  }
+  const int32_t started = start_models(fresh);
+  status = started == EKWS_OK               ? ekws_slots_activate()
+           : started == EKWS_ERROR_CAPACITY ? EKWS_STATUS_NO_MEMORY
+                                            : EKWS_STATUS_WRONG_FRONTEND;
+  if (status != EKWS_STATUS_OK) {
+    start_models(old);
+  }
+  forget();
+  return status;
+}
+
+static void take_update(uint8_t kind, const uint8_t *body, size_t bytes) {
+  ekws_status_code_t status = EKWS_STATUS_MALFORMED;
+  listen_to_all();
+  if (kind == EKWS_UPDATE_BEGIN && bytes == 4) {
+    status = ekws_slots_begin(ekws_get_u32(body));
+  } else if (kind == EKWS_UPDATE_DATA && bytes > 4) {
+    status = ekws_slots_write(ekws_get_u32(body), body + 4, bytes - 4);
+  } else if (kind == EKWS_UPDATE_COMMIT && bytes == 0) {
+    status = switch_models();
+  }
+  ekws_send_result(kind, status);
+}
+
 static void take_frame(void) {
   const uint8_t *body = ekws_receiver_body(&app.receiver);
   const uint8_t kind = app.receiver.kind;
@@ -223,8 +280,12 @@ static void take_frame(void) {
     take_pcm(body, bytes);
     return;
   }
-  if (kind > EKWS_GET_STATS || kind == 0) {
-    ekws_send_result(kind, kind <= EKWS_UPDATE_COMMIT && kind != 0 ? EKWS_STATUS_UNSUPPORTED : EKWS_STATUS_UNKNOWN);
+  if (kind > EKWS_UPDATE_COMMIT || kind == 0) {
+    ekws_send_result(kind, EKWS_STATUS_UNKNOWN);
+    return;
+  }
+  if (kind >= EKWS_UPDATE_BEGIN) {
+    take_update(kind, body, bytes);
     return;
   }
   if (bytes != expected) {
@@ -283,8 +344,11 @@ int32_t ekws_app_start(void) {
   app.uptime_mark_us = ekws_port_time_us();
   ekws_receiver_init(&app.receiver);
   ekws_sender_init();
-  const int32_t status =
-      ekws_init(&app.ekws, ekws_frontends, ekws_frontend_count, ekws_models, ekws_model_count, ekws_arena, ekws_arena_bytes, &observer);
+  int32_t status = start_models(ekws_slots_active());
+  if (status != EKWS_OK && app.slot != 0) { /* a model of an older firmware */
+    ekws_send_log(1, "leaves the model in its slot alone: it does not suit this firmware");
+    status = start_models(0);
+  }
   if (status != EKWS_OK) {
     ekws_send_log(1, status == EKWS_ERROR_CAPACITY ? "the models need more memory than the arena has" : "a model's front end is not here");
     return status;

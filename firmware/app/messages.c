@@ -7,6 +7,14 @@
 
 #define STALLED_US 200000u /* no byte leaves for so long: nobody is there */
 
+#if defined(EKWS_SLOT_BYTES)
+#define MODEL_SLOTS 2
+#define SLOT_BYTES EKWS_SLOT_BYTES
+#else
+#define MODEL_SLOTS 0
+#define SLOT_BYTES 0
+#endif
+
 static struct {
   uint8_t frame[EKWS_FRAME_BYTES];
   uint16_t sequence;
@@ -76,21 +84,21 @@ void ekws_send_info(const ekws_t *ekws, uint32_t token, uint32_t received) {
   *to++ = ekws->model_count;
   *to++ = ekws->frontend_count;
   *to++ = EKWS_SOURCE_SERIAL;
-  *to++ = 0; /* model slots */
+  *to++ = MODEL_SLOTS;
   to = ekws_put_u16(to, (uint16_t)ekws_port_watchdog_ms());
   to = ekws_put_u16(to, ekws->spectrum.config->window_samples);
   to = ekws_put_u16(to, ekws->spectrum.config->hop_samples);
-  to = ekws_put_u32(to, 0);
+  to = ekws_put_u32(to, SLOT_BYTES);
   send(EKWS_INFO, put_text(to, EKWS_BOARD_NAME));
 }
 
-void ekws_send_model(const ekws_t *ekws, uint8_t index) {
+void ekws_send_model(const ekws_t *ekws, uint8_t index, uint8_t slot) {
   const ekws_model_t *model = ekws->listeners[index].model;
   uint8_t *to = body();
   *to++ = index;
   *to++ = ekws->listeners[index].frontend;
   *to++ = model->decoder.classes;
-  *to++ = 0; /* built in */
+  *to++ = slot;
   to = ekws_put_u16(ekws_put_u16(to, model->window_rows), model->stride_rows);
   to = put_bytes(put_bytes(to, model->digest, EKWS_DIGEST_BYTES), model->frontend_digest, EKWS_DIGEST_BYTES);
   send(EKWS_MODEL, put_text(to, model->name));

@@ -39,7 +39,7 @@ typedef struct {
 
 /* Each sends one frame, and waits for room as long as the line moves. */
 void ekws_send_info(const ekws_t *ekws, uint32_t token, uint32_t received);
-void ekws_send_model(const ekws_t *ekws, uint8_t index);
+void ekws_send_model(const ekws_t *ekws, uint8_t index, uint8_t slot);
 void ekws_send_label(const ekws_t *ekws, uint8_t index, uint8_t class_index, const char *text);
 void ekws_send_result(uint8_t kind, ekws_status_code_t status);
 void ekws_send_received(uint32_t received);

@@ -28,6 +28,12 @@ void ekws_port_watchdog_feed(void);
 uint32_t ekws_port_stack_bytes(void);
 uint32_t ekws_port_stack_used(void);
 
+/* Model slots, on boards that have EKWS_SLOT_BYTES: flash as it is mapped, a block of EKWS_FLASH_ERASE_BYTES made all ones, and whole
+ * units of EKWS_FLASH_WRITE_BYTES written, which only clears bits. Offsets count from the first slot. 1: done, 0: refused. */
+const uint8_t *ekws_port_flash(void);
+int ekws_port_flash_erase(uint32_t offset);
+int ekws_port_flash_write(uint32_t offset, const uint8_t *bytes, size_t count);
+
 /* How often the board has started anew since power was switched on, and why the last time. */
 typedef enum { EKWS_RESTART_POWER = 0, EKWS_RESTART_FAULT = 1, EKWS_RESTART_WATCHDOG = 2 } ekws_restart_t;
 uint32_t ekws_port_restarts(ekws_restart_t *cause);

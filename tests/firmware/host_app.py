@@ -19,7 +19,7 @@ BOARD = find_description("qemu-stm32f100")  # the smallest rings
 def app_sources(folder: Path, packs: Sequence[Path]) -> tuple[list[Path], list[str]]:
     """Generates what the app wants for these packs; returns C files and include options."""
     models = compile_packs([str(pack) for pack in packs], "host")
-    for name, text in {**contents_files(models), "ekws_board.h": board_header(BOARD)}.items():
+    for name, text in {**contents_files(models, BOARD), "ekws_board.h": board_header(BOARD)}.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
     firmware = ROOT / "firmware"

@@ -139,6 +139,10 @@ def test_sound_heard_before_is_refused_and_reset_begins_again(app: HostApp) -> N
         (Kind.SUBSCRIBE, b"", Status.MALFORMED),
         (Kind.PCM, b"\0\0\0", Status.MALFORMED),
         (Kind.PCM, b"\0\0\0\0\0", Status.MALFORMED),
+        (Kind.UPDATE_BEGIN, b"", Status.MALFORMED),
+        (Kind.UPDATE_BEGIN, bytes(4), Status.UNSUPPORTED),  # this board has no slots
+        (Kind.UPDATE_DATA, bytes(12), Status.UNSUPPORTED),
+        (Kind.UPDATE_COMMIT, b"", Status.UNSUPPORTED),
         (0x7F, b"", Status.UNKNOWN),
         (0, b"", Status.UNKNOWN),
     ],

@@ -1,6 +1,7 @@
 """From packs to a board that hears its words: built, started under QEMU, given speech over its serial line, every byte compared."""
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from edge_kws.cli.main import main
+from edge_kws.errors import BoardError
 from edge_kws.pack import Pack
 from edge_kws.resources import demo_speech
 from edge_kws_boards.contents import BoardModel, compile_packs
@@ -21,6 +23,8 @@ from edge_kws_boards.flash import emulate, read_build
 from edge_kws_boards.image import build_image
 from edge_kws_boards.link import BoardLink
 from edge_kws_boards.messages import Kind, Log, Stats, pcm_body
+from edge_kws_boards.model_image import build_model_image
+from edge_kws_boards.update import send_image
 from edge_kws_boards.verify import expect, verify
 from tests.firmware.test_app import LOUD, burst
 from tests.firmware.test_boards import installed
@@ -102,6 +106,36 @@ def test_two_packs_share_a_front_end(board: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("board", ["qemu-m0", "qemu-m0plus"])
 def test_the_smallest_cores_wake_up(board: str, tmp_path: Path) -> None:
     _verified(board, ["marvin"], spoken(), tmp_path / "firmware")
+
+
+def test_a_running_board_gets_a_new_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another model comes on top and hears what the host hears; one of the same name takes its place, each time from the other slot."""
+    installed("m4")
+    pack = str(LOUD.write(tmp_path / "loudness.tflite"))
+    with running("qemu-m4", compile_packs([pack], "cortex-m4"), tmp_path / "firmware") as emulation:
+        for slot in (1, 2):
+            assert main(["update", "marvin", "--port", emulation.port]) == 0
+            assert capsys.readouterr().out.endswith(f"from slot {slot}\n")
+        with BoardLink(emulation.port) as link:
+            assert [(linked.model.name, linked.model.slot) for linked in link.models] == [("loudness", 0), ("marvin", 2)]
+            assert len(verify(link, Pack.load("marvin"), spoken()).events) == 1
+
+
+def test_a_model_that_does_not_suit_a_board_is_refused_and_the_old_one_runs_on(tmp_path: Path) -> None:
+    installed("m4")
+    pack = LOUD.write(tmp_path / "loudness.tflite")
+    board = find_description("qemu-m4")
+    image = build_model_image(board, compile_packs(["marvin"], "cortex-m4")[0])
+    # A front end that is not on the board: its digest lies behind that of the model.
+    at = image.index(bytes.fromhex(Pack.load("marvin").frontend.digest()))
+    other = bytearray(image)
+    other[at] ^= 1
+    other[16:48] = hashlib.sha256(other[48:]).digest()
+    with running("qemu-m4", compile_packs([str(pack)], "cortex-m4"), tmp_path / "firmware") as emulation, BoardLink(emulation.port) as link:
+        for wrong, told in ((image[:-1] + bytes([image[-1] ^ 1]), "received another image"), (bytes(other), "has no front end for this")):
+            with pytest.raises(BoardError, match=told):
+                send_image(link, wrong)
+        assert len(verify(link, LOUD, burst(18_000)).events) == 1
 
 
 def test_what_does_not_fit_is_refused_and_told_what_to_drop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,6 +50,27 @@ uint32_t ekws_port_watchdog_ms(void) { return 0; }
 void ekws_port_watchdog_feed(void) {}
 #endif
 
+#if defined(EKWS_SLOT_BYTES)
+/* These boards keep their program in RAM; it is treated as flash of the given blocks and units. */
+const uint8_t *ekws_port_flash(void) { return (const uint8_t *)EKWS_SLOTS_ORIGIN; }
+
+int ekws_port_flash_erase(uint32_t offset) {
+  volatile uint32_t *to = (volatile uint32_t *)(EKWS_SLOTS_ORIGIN + offset);
+  for (uint32_t i = 0; i < EKWS_FLASH_ERASE_BYTES / 4u; i++) {
+    to[i] = UINT32_MAX;
+  }
+  return 1;
+}
+
+int ekws_port_flash_write(uint32_t offset, const uint8_t *bytes, size_t count) {
+  volatile uint8_t *to = (volatile uint8_t *)(EKWS_SLOTS_ORIGIN + offset);
+  for (size_t i = 0; i < count; i++) {
+    to[i] = to[i] & bytes[i];
+  }
+  return 1;
+}
+#endif
+
 void ekws_port_start(void) {
   core_start_systick();
   UART_BAUDDIV = EKWS_CLOCK_HZ / EKWS_BAUD;

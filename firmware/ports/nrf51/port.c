@@ -16,6 +16,9 @@
 #define UART_RXD UART(0x518u)
 #define UART_TXD UART(0x51cu)
 #define UART_BAUDRATE UART(0x524u)
+#define NVMC_READY CORE_REGISTER(0x4001e400u)
+#define NVMC_CONFIG CORE_REGISTER(0x4001e504u) /* 0: read only, 1: write, 2: erase */
+#define NVMC_ERASEPAGE CORE_REGISTER(0x4001e508u)
 #define TIMER0(offset) CORE_REGISTER(0x40008000u + (offset))
 #define TIMER0_START TIMER0(0x000u)
 #define TIMER0_CAPTURE0 TIMER0(0x040u)
@@ -64,6 +67,35 @@ uint32_t ekws_port_time_us(void) {
 
 uint32_t ekws_port_watchdog_ms(void) { return 0; } /* QEMU 7.2 models none */
 void ekws_port_watchdog_feed(void) {}
+
+#if defined(EKWS_SLOT_BYTES)
+const uint8_t *ekws_port_flash(void) { return (const uint8_t *)EKWS_SLOTS_ORIGIN; }
+
+static void flash_mode(uint32_t mode) {
+  while (NVMC_READY == 0) {
+  }
+  NVMC_CONFIG = mode;
+}
+
+int ekws_port_flash_erase(uint32_t offset) {
+  flash_mode(2);
+  NVMC_ERASEPAGE = EKWS_SLOTS_ORIGIN + offset;
+  flash_mode(0);
+  return 1;
+}
+
+int ekws_port_flash_write(uint32_t offset, const uint8_t *bytes, size_t count) {
+  flash_mode(1);
+  for (size_t i = 0; i + 4 <= count; i += 4) {
+    const uint32_t word = bytes[i] | ((uint32_t)bytes[i + 1] << 8) | ((uint32_t)bytes[i + 2] << 16) | ((uint32_t)bytes[i + 3] << 24);
+    CORE_REGISTER(EKWS_SLOTS_ORIGIN + offset + i) = word;
+    while (NVMC_READY == 0) {
+    }
+  }
+  flash_mode(0);
+  return 1;
+}
+#endif
 
 void ekws_port_start(void) {
   TIMER0_BITMODE = 3;   /* 32 bits */
