@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def clip(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def running(board: str, models: list[BoardModel], folder: Path) -> Iterator[Emulation]:
+def running(board: str, models: list[BoardModel], folder: Path) -> Generator[Emulation]:
     described = find_description(board)
     with Emulation(described, build_image(described, models, folder).elf) as emulation:
         yield emulation
@@ -97,7 +97,7 @@ def test_the_smallest_board_and_another_core_hear_a_loud_sound(board: str, tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("board", ["qemu-m3", "qemu-m4", "qemu-m7", "qemu-m33", "qemu-m55", "qemu-stm32f405", "qemu-rv32"])
+@pytest.mark.parametrize("board", ["qemu-an511", "qemu-m3", "qemu-m4", "qemu-m7", "qemu-m33", "qemu-m55", "qemu-stm32f405", "qemu-rv32"])
 def test_two_packs_share_a_front_end(board: str, tmp_path: Path) -> None:
     _verified(board, ["commands", "marvin"], spoken(), tmp_path / "firmware")
 
