@@ -81,9 +81,9 @@ class Slots(_Section):
 
 
 class Flash(_Section):
-    """How an image gets onto the board: by starting the emulator, copying a UF2 file, pyOCD, or esptool."""
+    """How an image gets onto the board. So far: by starting its emulator."""
 
-    method: Literal["emulator", "uf2", "pyocd", "esptool"]
+    method: Literal["emulator"]
 
 
 class Emulator(_Section):

@@ -187,7 +187,10 @@ class BoardLink:
             raise BoardError(self._gone(error)) from None
         self._bytes += len(data)
         for frame in self._receiver.take(data):
-            message = read_message(frame.kind, frame.body)
+            try:
+                message = read_message(frame.kind, frame.body)
+            except BoardError as error:
+                raise BoardError(f"{self.port}: {error}") from None
             if isinstance(message, Received):
                 self._taken = message.received
             elif message is not None:
