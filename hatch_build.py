@@ -45,10 +45,8 @@ class NativeLibraryHook(BuildHookInterface):  # pyright: ignore[reportMissingTyp
             self.app.display_warning(f"edge_kws: note: shipped packs not compiled into this wheel: {left_out}")
         resources = {path: f"edge_kws/packs/{path.name}" for path in root.glob("models/*.tflite")}
         resources |= {path: f"edge_kws/examples/{path.name}" for path in root.glob("examples/demo.*") if path.suffix in {".flac", ".json"}}
-        resources |= {path: f"edge_kws_converters/kernels_c/{path.name}" for path in root.glob("firmware/src/kernels/*.h")}
-        # Each file goes to one place; kernels are there already, pasted into models.
         parts = [root / "firmware" / part for part in ("app", "include", "ports", "src")]
-        firmware = [path for part in parts for path in part.rglob("*") if path.is_file() and path.parent.name != "kernels"]
+        firmware = [path for part in parts for path in part.rglob("*") if path.is_file()]
         resources |= {path: f"edge_kws_boards/{path.relative_to(root).as_posix()}" for path in firmware}
         resources |= {path: f"edge_kws/compiled/{path.name}" for path in compiled.glob("*")}
         build_data["force_include"] |= {str(path): target for path, target in {library: f"edge_kws/{library.name}", **resources}.items()}
