@@ -30,7 +30,7 @@ class Emulation:
 
     def __init__(self, board: BoardDescription, elf: Path, port: int = 0) -> None:
         if board.emulator is None:
-            raise BoardError(f"{board.name}: expected a board with an emulator, found none; `edge-kws boards` lists those that are emulated")
+            raise BoardError(f"{board.name}: expected a board with an emulator, found none; `edge-kws boards` lists them")
         if not elf.is_file():
             raise BoardError(f"{elf}: expected an image, found no such file; run `edge-kws build`")
         if (missing := lacking(board.name, [board.emulator.program])) is not None:
