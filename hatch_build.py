@@ -1,4 +1,4 @@
-"""Build hook: C library, shipped packs, their compiled C and the demo's speech go into the wheel, tagged py3-none-<platform>."""
+"""Build hook: C library, packs, their compiled C, firmware sources and the demo's speech go into the wheel, tagged py3-none-<platform>."""
 
 import importlib.util
 import sys
@@ -45,7 +45,9 @@ class NativeLibraryHook(BuildHookInterface):  # pyright: ignore[reportMissingTyp
             self.app.display_warning(f"edge_kws: note: shipped packs not compiled into this wheel: {left_out}")
         resources = {path: f"edge_kws/packs/{path.name}" for path in root.glob("models/*.tflite")}
         resources |= {path: f"edge_kws/examples/{path.name}" for path in root.glob("examples/demo.*") if path.suffix in {".flac", ".json"}}
-        resources |= {path: f"edge_kws_converters/kernels_c/{path.name}" for path in root.glob("firmware/src/kernels/*.h")}
+        parts = [root / "firmware" / part for part in ("app", "include", "ports", "src")]
+        firmware = [path for part in parts for path in part.rglob("*") if path.is_file()]
+        resources |= {path: f"edge_kws_boards/{path.relative_to(root).as_posix()}" for path in firmware}
         resources |= {path: f"edge_kws/compiled/{path.name}" for path in compiled.glob("*")}
         build_data["force_include"] |= {str(path): target for path, target in {library: f"edge_kws/{library.name}", **resources}.items()}
 

@@ -76,6 +76,11 @@ def _check_range(name: str, value: float, low: float, high: float) -> None:
         raise ConfigError(f"decoder: {name}: expected {low}..{high}, found {value}")
 
 
+def threshold_words(config: DecoderConfig) -> list[int]:
+    """Thresholds as the C code takes them: Q16 of 0..1, 65535 where a class never fires."""
+    return [_NEVER if t is None else min(_NEVER - 1, round(t * 65536)) for t in config.thresholds]
+
+
 @dataclass(frozen=True, slots=True)
 class Detection:
     """A class fired: `step` counts posteriors from reset (0 is the first), `score` is the moving average, 0..1."""
@@ -103,7 +108,7 @@ class _DecoderC(ctypes.Structure):
         ("waiting", ctypes.c_uint16),
         ("consecutive", ctypes.c_uint8 * _MAX_CLASSES),
         ("sums", ctypes.c_uint16 * _MAX_CLASSES),
-        ("recent", ctypes.c_uint8 * (_MAX_AVERAGE * _MAX_CLASSES)),
+        ("recent", ctypes.c_void_p),
     )
 
 
@@ -120,13 +125,14 @@ class Decoder:
         self._library.ekws_decoder_score.restype = ctypes.c_uint16
         self._process = self._library.ekws_decoder_process
         self._process.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t)
-        scaled = [_NEVER if t is None else min(_NEVER - 1, round(t * 65536)) for t in config.thresholds]
+        scaled = threshold_words(config)
         self._thresholds = np.array(scaled, np.uint16)
         self._config = _ConfigC(
             len(scaled), config.average_window, config.min_consecutive, config.refractory_steps, self._thresholds.ctypes.data
         )
         self._decoder = _DecoderC()
-        if self._library.ekws_decoder_init(ctypes.byref(self._decoder), ctypes.byref(self._config)) != 0:
+        self._recent = (ctypes.c_uint8 * (config.average_window * len(scaled)))()
+        if self._library.ekws_decoder_init(ctypes.byref(self._decoder), ctypes.byref(self._config), self._recent) != 0:
             raise ConfigError(f"decoder: the C library refused {config}")
         self._self = ctypes.byref(self._decoder)
         self._found = (_DetectionC * 1)()

@@ -6,7 +6,6 @@ Everything a board reads and writes goes through two files; `firmware/ports/qemu
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,19 +15,13 @@ from typing import Final
 
 from edge_kws.errors import BoardError
 from edge_kws_boards.counts import by_function, read_regions
+from edge_kws_boards.description import BoardDescription, boards
+from edge_kws_boards.toolchain import STRICT, call, lacking
 
 _PORT: Final = Path("firmware") / "ports" / "qemu"
-_STRICT: Final = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Wconversion", "-Werror")
 _ARM: Final = "arm-none-eabi-"
 _RISCV: Final = "riscv64-unknown-elf-"
 _FAULT_STATUS: Final = 99
-_PACKAGES: Final = {
-    f"{_ARM}gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
-    f"{_RISCV}gcc": "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf",
-    "qemu-system-arm": "qemu-system-arm",
-    "qemu-system-riscv32": "qemu-system-misc",
-    "cc": "gcc libc6-dev",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +41,11 @@ class EmulatedBoard:
     name: str
     core: str
     machine: str
-    tools: str = _ARM
-    clang: str | None = None
+    tools: str
     flags: tuple[str, ...]
-    flash: tuple[int, int] = (0, 4 << 20)
-    ram: tuple[int, int] = (0x20000000, 4 << 20)
+    flash: tuple[int, int]
+    ram: tuple[int, int]
+    clang: str | None = None
 
     @property
     def emulator(self) -> str:
@@ -61,10 +54,7 @@ class EmulatedBoard:
 
     def missing(self) -> str | None:
         """What is not installed, as Debian packages to install; None when all is there."""
-        tools = [f"{self.tools}gcc", self.emulator, "cc", *filter(None, [self.clang])]
-        needed = [tool for tool in tools if shutil.which(tool) is None]
-        packages = " ".join(_PACKAGES.get(tool, tool) for tool in needed)
-        return f"{self.name}: needs {', '.join(needed)} (Debian: {packages})" if needed else None
+        return lacking(self.name, [f"{self.tools}gcc", self.emulator, "cc", *filter(None, [self.clang])])
 
     def compile_command(self) -> list[str]:
         """What compiles the code that is measured."""
@@ -81,46 +71,21 @@ class EmulatedBoard:
         return call([f"{self.tools}{name}", *arguments], given)
 
 
-def _arm(core: str, *flags: str) -> tuple[str, ...]:
-    return (f"-mcpu={core}", "-mthumb", *(flags or ("-mfloat-abi=soft",)))
+def _emulated(board: BoardDescription, machine: str) -> EmulatedBoard:
+    memory = board.memory
+    return EmulatedBoard(
+        name=board.name.removeprefix("qemu-"),
+        core=board.core,
+        machine=machine,
+        tools=board.compiler.tools,
+        flags=tuple(board.compiler.flags),
+        flash=(memory.flash.origin, memory.flash.bytes),
+        ram=(memory.ram.origin, memory.ram.bytes),
+    )
 
 
-_BOARDS: Final = (
-    EmulatedBoard(
-        name="m0", core="cortex-m0", machine="microbit", flags=_arm("cortex-m0"), flash=(0, 256 << 10), ram=(0x20000000, 16 << 10)
-    ),
-    # Code for ARMv6-M on the M3 machine: the same instructions, more memory than the microbit has.
-    EmulatedBoard(name="m0plus", core="cortex-m0plus", machine="mps2-an385", flags=_arm("cortex-m0plus")),
-    EmulatedBoard(name="m3", core="cortex-m3", machine="mps2-an385", flags=_arm("cortex-m3")),
-    EmulatedBoard(name="m4", core="cortex-m4", machine="mps2-an386", flags=_arm("cortex-m4", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard")),
-    EmulatedBoard(name="m7", core="cortex-m7", machine="mps2-an500", flags=_arm("cortex-m7", "-mfpu=fpv5-sp-d16", "-mfloat-abi=hard")),
-    EmulatedBoard(
-        name="m33",
-        core="cortex-m33",
-        machine="mps2-an505",
-        flags=_arm("cortex-m33", "-mfpu=fpv5-sp-d16", "-mfloat-abi=hard"),
-        flash=(0x10000000, 4 << 20),
-        ram=(0x38000000, 4 << 20),
-    ),
-    EmulatedBoard(
-        name="m55",
-        core="cortex-m55",
-        machine="mps3-an547",
-        flags=_arm("cortex-m55", "-mfpu=auto", "-mfloat-abi=hard"),
-        flash=(0, 512 << 10),
-        ram=(0x20000000, 512 << 10),
-    ),
-    EmulatedBoard(
-        name="rv32",
-        core="rv32",
-        machine="virt",
-        tools=_RISCV,
-        flags=("-march=rv32imc", "-mabi=ilp32", "-mcmodel=medany", "-msmall-data-limit=0", "-specs=picolibc.specs"),
-        flash=(0x80000000, 4 << 20),
-        ram=(0x80400000, 4 << 20),
-    ),
-)
-BOARDS: Final[Mapping[str, EmulatedBoard]] = {board.name: board for board in _BOARDS}
+_MADE = [_emulated(board, board.emulator.machine) for board in boards().values() if board.emulator is not None]
+BOARDS: Final[Mapping[str, EmulatedBoard]] = {board.name: board for board in _MADE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,7 +210,7 @@ def build(
         raise BoardError(missing)
     folder.mkdir(parents=True, exist_ok=True)
     port = root / _PORT
-    flags = [*options, *_STRICT, "-ffunction-sections", "-fdata-sections", f"-I{port}", *(f"-I{i}" for i in include)]
+    flags = [*options, *STRICT, "-ffunction-sections", "-fdata-sections", f"-I{port}", *(f"-I{i}" for i in include)]
     ours, measured = [f"{board.tools}gcc", *board.flags], board.compile_command()
     jobs = [(ours, path, f"harness_{n}_{path.stem}.o") for n, path in enumerate([port / "board.c", *harness])]
     jobs += [(measured, path, f"measured_{n}_{path.stem}.o") for n, path in enumerate(sources)]
@@ -268,15 +233,6 @@ def build(
         what = f"expected a program for {length:,} bytes of {over[1]}, found {int(over[2]):,} bytes more"
         raise BoardError(f"{board.name}: {what}; take a board with more memory") from None
     return Firmware(board, elf, root)
-
-
-def call(command: Sequence[str], given: str = "") -> str:
-    """What a tool prints when `given` this on its standard input. Raises BoardError with the first line that tells what is wrong."""
-    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        telling = [line for line in done.stderr.splitlines() if re.search("error|undefined|overflow", line, re.IGNORECASE)]
-        raise BoardError(f"{command[0]}: {(telling or done.stderr.splitlines() or ['failed'])[0]}")
-    return done.stdout
 
 
 def _counter(root: Path) -> Path:

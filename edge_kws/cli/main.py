@@ -21,12 +21,18 @@ COMMANDS = {
     "evaluate": "Measure a pack on recordings.",
     "convert": "Compile a model to C, or turn it into a C array.",
     "report": "Show what a compiled model costs on a core or an emulated board, layer by layer.",
+    "boards": "List the boards that firmware can be built for.",
+    "build": "Build a firmware image out of packs.",
+    "flash": "Put a firmware image onto its board, or start its emulator.",
+    "monitor": "Show what a running board hears, live.",
+    "update": "Give a running board a new model.",
+    "verify": "Prove that a running board computes what the host does.",
 }
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 
-_EXTRAS = {"tensorflow": "train", "keras": "train", "ai_edge_quantizer": "quantize"}
+_EXTRAS = {"tensorflow": "train", "keras": "train", "ai_edge_quantizer": "quantize", "serial": "boards", "cobs": "boards"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,12 +5,13 @@
 
 #define NEVER UINT16_MAX
 
-int32_t ekws_decoder_init(ekws_decoder_t *decoder, const ekws_decoder_config_t *config) {
-  if (config == NULL || config->thresholds == NULL || config->classes < 1 || config->classes > EKWS_MAX_CLASSES ||
+int32_t ekws_decoder_init(ekws_decoder_t *decoder, const ekws_decoder_config_t *config, uint8_t *recent) {
+  if (config == NULL || recent == NULL || config->thresholds == NULL || config->classes < 1 || config->classes > EKWS_MAX_CLASSES ||
       config->average_window < 1 || config->average_window > EKWS_MAX_AVERAGE || config->min_consecutive < 1) {
     return EKWS_ERROR_CONFIG;
   }
   decoder->config = config;
+  decoder->recent = recent;
   ekws_decoder_reset(decoder);
   return EKWS_OK;
 }
@@ -21,7 +22,7 @@ void ekws_decoder_reset(ekws_decoder_t *decoder) {
   decoder->waiting = 0;
   memset(decoder->consecutive, 0, sizeof decoder->consecutive);
   memset(decoder->sums, 0, sizeof decoder->sums);
-  memset(decoder->recent, 0, sizeof decoder->recent);
+  memset(decoder->recent, 0, (size_t)decoder->config->average_window * decoder->config->classes);
 }
 
 uint16_t ekws_decoder_score(const ekws_decoder_t *decoder, size_t class_index) {

@@ -254,7 +254,9 @@ static void decoder(input_t *in) {
   }
   config.thresholds = byte(in) == 7 ? NULL : thresholds;
   memset(&state, 0xa5, sizeof state);
-  if (ekws_decoder_init(&state, &config) != EKWS_OK) {
+  uint8_t *recent = malloc((size_t)config.average_window * config.classes + 1);
+  if (ekws_decoder_init(&state, &config, recent) != EKWS_OK) {
+    free(recent);
     return;
   }
   const size_t steps = byte(in) * (size_t)(MAX_STEPS / 255);
@@ -285,6 +287,7 @@ static void decoder(input_t *in) {
     first += chunk;
   }
   CHECK(seen == (size_t)expected);
+  free(recent);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from edge_kws_boards.contents import board_header
+from edge_kws_boards.description import find_description
+
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "firmware" / "src").glob("*.c"))
+APP = sorted((ROOT / "firmware" / "app").glob("*.c"))
 INCLUDE = f"-I{ROOT / 'firmware' / 'include'}"
 STRICT = ["-std=c99", "-O2", "-Wall", "-Wextra", "-pedantic", "-Wconversion", "-Werror"]
 HARNESS = Path(__file__).with_name("fuzz_ekws.c")
@@ -31,11 +35,11 @@ def test_strict_c99(tmp_path: Path, name: str, bits: str) -> None:
     if probe.returncode != 0:
         assert "CI" not in os.environ or platform.machine() != "x86_64", f"{name} {bits}: headers are missing: `make test` installs them"
         pytest.skip(f"{name} {bits}: no headers for it here")
-    done = subprocess.run(
-        [compiler, bits, *STRICT, INCLUDE, "-c", *map(str, SOURCES)], capture_output=True, text=True, cwd=tmp_path, check=False
-    )
+    (tmp_path / "ekws_board.h").write_text(board_header(find_description("qemu-m4")))
+    command = [compiler, bits, *STRICT, INCLUDE, f"-I{tmp_path}", "-c", *map(str, [*SOURCES, *APP])]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr
-    assert len(list(tmp_path.glob("*.o"))) == len(SOURCES)
+    assert len(list(tmp_path.glob("*.o"))) == len(SOURCES) + len(APP)
 
 
 def test_the_header_serves_cpp(tmp_path: Path) -> None:

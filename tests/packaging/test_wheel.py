@@ -67,6 +67,9 @@ def test_wheel_holds_the_library_and_runs_without_a_checkout(copy_tree: Callable
     assert {f"edge_kws/{library_name()}", "edge_kws/py.typed", "edge_kws/cli/main.py"} <= names
     assert {f"edge_kws/examples/demo.{suffix}" for suffix in ("flac", "json")} <= names
     assert {path.name for path in root.glob("models/*.tflite")} == {Path(n).name for n in names if n.startswith("edge_kws/packs/")}
+    firmware = {"app/main.c", "include/ekws.h", "src/ekws.c", "src/kernels/dsp.h", "ports/link.ld.in", "ports/cmsdk/port.c"}
+    assert {f"edge_kws_boards/firmware/{name}" for name in firmware} <= names
+    assert "edge_kws_boards/descriptions/qemu-m4.toml" in names
     packages = {"edge_kws", "edge_kws_boards", "edge_kws_converters", "edge_kws_quantization"}
     assert {n.split("/")[0] for n in names} <= {*packages, f"edge_kws-{__version__}.dist-info"}
 

@@ -70,10 +70,7 @@ def test_estimates_are_near_what_was_measured() -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (
-            ["--board", "m4"],
-            "board: expected one of qemu-m0, qemu-m0plus, qemu-m3, qemu-m4, qemu-m7, qemu-m33, qemu-m55, qemu-rv32, found m4",
-        ),
+        (["--board", "m4"], "qemu-m0, qemu-m0plus, qemu-m3, "),
         (["--board", "qemu-esp32"], "found qemu-esp32; choose the nearest"),
         (["--board", "qemu-m4", "--core", "rv32"], "--core: expected without --board"),
         (["--core", "z80"], "core: expected one of"),

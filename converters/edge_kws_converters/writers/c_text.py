@@ -53,8 +53,9 @@ def fields(shape: dict[str, int]) -> str:
 
 
 def kernel_folder() -> Path:
-    """Where the kernels are: beside this package in a wheel, in `firmware/` in a checkout."""
-    for folder in (_HERE.parents[1] / "kernels_c", _HERE.parents[3] / "firmware" / "src" / "kernels"):
+    """Where the kernels are: with the boards' firmware in a wheel, in `firmware/` in a checkout."""
+    for root in (_HERE.parents[2] / "edge_kws_boards", _HERE.parents[3]):
+        folder = root / "firmware" / "src" / "kernels"
         if folder.is_dir():
             return folder
     raise ConversionError("kernels: expected the C kernels of edge_kws_converters, found none; reinstall edge-kws")
