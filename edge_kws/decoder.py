@@ -2,7 +2,7 @@
 
 import ctypes
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -76,6 +76,10 @@ def _check_range(name: str, value: float, low: float, high: float) -> None:
         raise ConfigError(f"decoder: {name}: expected {low}..{high}, found {value}")
 
 
+def _scaled(threshold: float) -> int:
+    return min(_NEVER - 1, round(threshold * 65536))
+
+
 @dataclass(frozen=True, slots=True)
 class Detection:
     """A class fired: `step` counts posteriors from reset (0 is the first), `score` is the moving average, 0..1."""
@@ -120,7 +124,7 @@ class Decoder:
         self._library.ekws_decoder_score.restype = ctypes.c_uint16
         self._process = self._library.ekws_decoder_process
         self._process.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t)
-        scaled = [_NEVER if t is None else min(_NEVER - 1, round(t * 65536)) for t in config.thresholds]
+        scaled = [_NEVER if t is None else _scaled(t) for t in config.thresholds]
         self._thresholds = np.array(scaled, np.uint16)
         self._config = _ConfigC(
             len(scaled), config.average_window, config.min_consecutive, config.refractory_steps, self._thresholds.ctypes.data
@@ -131,6 +135,18 @@ class Decoder:
         self._self = ctypes.byref(self._decoder)
         self._found = (_DetectionC * 1)()
         self._steps = 0
+
+    def set_threshold(self, threshold: float) -> None:
+        """Sets the threshold of every class that can fire, from the next posterior on.
+
+        Raises:
+            ConfigError: outside 0..1.
+        """
+        _check_range("threshold", threshold, 0.0, 1.0)
+        thresholds = tuple(None if t is None else threshold for t in self.config.thresholds)
+        self.config = replace(self.config, thresholds=thresholds)
+        # The C side keeps a pointer to this array and reads one element at a time: no thread sees half a change.
+        self._thresholds[self._thresholds != _NEVER] = _scaled(threshold)
 
     def reset(self) -> None:
         """Forgets all posteriors; the next one is step 0."""

@@ -1,0 +1,109 @@
+"""The daemon's SQLite database: opening it after whatever happened, and its schema, migrated step by step."""
+
+import sqlite3
+from pathlib import Path
+
+from edge_kws.errors import ConfigError
+
+# Step n takes a database of version n to n + 1. Never edit one that was released: add another.
+MIGRATIONS = (
+    """
+    CREATE TABLE events (
+        id INTEGER PRIMARY KEY,
+        time REAL NOT NULL,
+        input TEXT NOT NULL,
+        pack TEXT NOT NULL,
+        task TEXT NOT NULL,
+        label TEXT NOT NULL,
+        score REAL NOT NULL,
+        threshold REAL NOT NULL,
+        start INTEGER NOT NULL,
+        end INTEGER NOT NULL
+    );
+    CREATE TABLE clips (
+        id INTEGER PRIMARY KEY, -- that of its event, or of the label that says what was missed
+        time REAL NOT NULL,
+        input TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        drawer TEXT NOT NULL
+    );
+    CREATE TABLE labels (
+        id INTEGER PRIMARY KEY,
+        event INTEGER,
+        time REAL NOT NULL,
+        input TEXT NOT NULL,
+        pack TEXT NOT NULL,
+        label TEXT NOT NULL,
+        verdict TEXT NOT NULL
+    );
+    CREATE UNIQUE INDEX labels_by_event ON labels (event);
+    CREATE TABLE changes (
+        id INTEGER PRIMARY KEY,
+        time REAL NOT NULL,
+        input TEXT NOT NULL,
+        status TEXT NOT NULL,
+        detail TEXT NOT NULL
+    );
+    CREATE TABLE thresholds (
+        input TEXT NOT NULL,
+        pack TEXT NOT NULL,
+        threshold REAL NOT NULL,
+        PRIMARY KEY (input, pack)
+    );
+    """,
+)
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """Opens or makes the database, WAL, brought to the newest schema. A connection for one thread at a time.
+
+    A file that is damaged beyond use is set aside as `NAME.damaged`, and a new one made.
+
+    Raises:
+        ConfigError: the folder cannot be written, or the database is of a newer version of edge_kws.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            return _open(path)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise  # locked, full, not permitted: the file itself may be well
+            _set_aside(path)
+            return _open(path)
+    except (OSError, sqlite3.Error) as error:
+        found = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{path}: expected a database that can be written, found: {found}; set state_folder") from None
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        # FULL: a commit is on the disk when it returns. Events are rare enough to afford it.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA journal_size_limit = 4194304")
+        if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
+            raise sqlite3.DatabaseError("damaged")
+        _migrate(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise ConfigError(
+            f"{path}: expected a database of version {len(MIGRATIONS)} or older, found {version}; upgrade edge_kws or set state_folder"
+        )
+    for step in range(version, len(MIGRATIONS)):
+        connection.executescript(f"BEGIN IMMEDIATE;\n{MIGRATIONS[step]};\nPRAGMA user_version = {step + 1};\nCOMMIT;")
+
+
+def _set_aside(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        file = path.with_name(path.name + suffix)
+        if file.exists():
+            file.replace(file.with_name(f"{path.name}.damaged{suffix}"))
