@@ -1,6 +1,7 @@
 """Input devices as PortAudio sees them, and choosing one by index or name."""
 
 import gc
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from types import ModuleType
 
 from edge_kws.errors import AudioError
 
+_CARD_NUMBER = re.compile(r" *\(hw:\d+,\d+\)$")
 _NEXT = "run `edge-kws devices` to see what there is"
 
 
@@ -81,10 +83,15 @@ def _stream_open(sounddevice: ModuleType) -> bool:
     return any(issubclass(type(thing), base) and not thing.closed for thing in gc.get_objects())
 
 
+def _containing(devices: Sequence[InputDevice], name: str) -> list[InputDevice]:
+    return [device for device in devices if name in device.name.casefold()]
+
+
 def choose(devices: Sequence[InputDevice], wanted: str | int | None) -> InputDevice:
     """The device meant by an index, a name or part of one (case does not matter), or the default for None.
 
-    A full name wins over partial matches; a string of digits is an index.
+    A full name wins over partial matches; a string of digits is an index. ALSA's card number in a name, `(hw:1,0)`, may have changed:
+    where a name fits nothing with it, it is tried without.
 
     Raises:
         AudioError: no such device, or several fit.
@@ -102,7 +109,7 @@ def choose(devices: Sequence[InputDevice], wanted: str | int | None) -> InputDev
         )
     name = wanted.casefold()
     exact = [device for device in devices if device.name.casefold() == name]
-    matches = exact or [device for device in devices if name in device.name.casefold()]
+    matches = exact or _containing(devices, name) or _containing(devices, _CARD_NUMBER.sub("", name))
     if len(matches) == 1:
         return matches[0]
     listed = ", ".join(f"{device.index} {device.name!r}" for device in matches or devices)

@@ -21,7 +21,7 @@ from edge_kws.service.packs import LoadedPack, load_packs
 from edge_kws.service.records import Heard, Noticed, Snapshot
 from edge_kws.service.sinks import Sink
 from edge_kws.service.sinks.open import open_sink
-from edge_kws.service.sources import open_source
+from edge_kws.service.sources import Doorkeeper, open_source
 from edge_kws.service.store import Label, Store, StoredEvent, Verdict
 from edge_kws.service.store_writer import StoreWriter
 
@@ -56,6 +56,7 @@ class Service:
         self.bus = EventBus()
         self.config_error: str | None = None
         self._open_source = source
+        self._doorkeeper = Doorkeeper()
         self._writer = StoreWriter(store, self.bus)
         self._inputs: dict[str, Listening] = {}
         self._sinks: list[tuple[object, Sink]] = []
@@ -140,7 +141,7 @@ class Service:
             self._sinks.append((entry, sink))
 
     def _listen(self, entry: InputConfig, packs: tuple[LoadedPack, ...]) -> Listening:
-        listening = Listening(entry, packs, lambda: self._open_source(entry), self.bus, self.store.new_id)
+        listening = Listening(entry, packs, lambda: self._open_source(entry), self._doorkeeper, self.bus, self.store.new_id)
         for (name, pack), threshold in self.store.thresholds().items():
             if name == entry.name and pack in {loaded.name for loaded in packs}:
                 listening.set_threshold(pack, threshold)

@@ -4,12 +4,11 @@ import time
 from collections.abc import Sequence
 
 from edge_kws.service.bus import EventBus
-from edge_kws.service.listening import Listening
+from edge_kws.service.listening import STALL_S, Listening
 from edge_kws.service.log import Level, log
 from edge_kws.service.notify import Notifier
 from edge_kws.service.records import InputStatus, Noticed
 
-_FLOWING_S = 5.0  # without a block for this long an input is not heard
 _HUNG_S = 30.0  # without a sign of life for this long an input's thread hangs in a driver
 _JUMP_S = 2.0
 
@@ -30,9 +29,11 @@ class Health:
     def check(self, inputs: Sequence[Listening]) -> bool:
         """One look, once a second. Returns whether audio flows."""
         self._watch_clock()
+        for entry in inputs:
+            entry.check_stall()
         now = time.monotonic()
-        flowing = [entry for entry in inputs if entry.last_audio is not None and now - entry.last_audio < _FLOWING_S]
-        hung = [entry for entry in inputs if now - entry.progress > _HUNG_S and entry.state().status != InputStatus.ENDED]
+        flowing = [entry for entry in inputs if entry.last_audio is not None and now - entry.last_audio < STALL_S]
+        hung = [entry for entry in inputs if now - entry.progress > _HUNG_S and entry.status != InputStatus.ENDED]
         if not self._ready and all(entry.last_audio is not None for entry in inputs):
             self._ready = True
             self._notifier.send("READY=1")

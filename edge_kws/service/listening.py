@@ -17,16 +17,20 @@ from edge_kws.detector import Detector
 from edge_kws.errors import AudioError
 from edge_kws.events import SAMPLE_RATE_HZ, Event, Gap
 from edge_kws.service.bus import EventBus
-from edge_kws.service.config import InputConfig
+from edge_kws.service.config import InputConfig, StdinConfig
 from edge_kws.service.overload import Overload
 from edge_kws.service.packs import LoadedPack
 from edge_kws.service.records import Changed, Heard, InputState, InputStatus, Lost, PackState
+from edge_kws.service.sources import Doorkeeper
 
 RING_S = 70.0
 """How far back audio can be asked for; always in RAM only."""
+STALL_S = 5.0
+"""Without a block for this long an input counts as not heard."""
 _FEATURE_BLOCKS = 1200
 _RETRY_S = (0.2, 0.5, 1.0, 2.0)  # then every 3 s
 _LAST_RETRY_S = 3.0
+_LOOK_EVERY_S = 10.0
 _MAX_SILENT_REOPEN_S = 600.0
 
 Deliver = Callable[[int, NDArray[np.int16]], None]
@@ -54,6 +58,7 @@ class Listening:
         config: the input.
         packs: what it detects.
         open_source: makes the source, anew each time it is opened.
+        doorkeeper: shared by all inputs of the process.
         bus: where events, gaps and status changes go.
         new_id: numbers events.
 
@@ -68,6 +73,7 @@ class Listening:
         config: InputConfig,
         packs: tuple[LoadedPack, ...],
         open_source: Callable[[], AudioSource],
+        doorkeeper: Doorkeeper,
         bus: EventBus,
         new_id: Callable[[], int],
     ) -> None:
@@ -77,6 +83,7 @@ class Listening:
         self.progress = time.monotonic()
         self.last_audio: float | None = None
         self._open_source = open_source
+        self._doorkeeper = doorkeeper
         self._bus = bus
         self._new_id = new_id
         self._detector = Detector([pack.pack for pack in packs])
@@ -85,10 +92,12 @@ class Listening:
             self._detector.set_threshold(pack.name, pack.threshold)
         self._overload = Overload({pack.name: pack.priority for pack in packs})
         self._status, self._detail, self._since = InputStatus.STARTING, "", time.time()
+        self._status_lock = threading.Lock()
         self._source: AudioSource | None = None
         self._source_text = config.source
         self._overruns = self._laps = self._lost = self._reconnects = self._events = 0
         self._failures = 0
+        self._looked = 0.0
         self._silent_samples = 0
         self._reopen_silent_at = round(config.silence_s * SAMPLE_RATE_HZ)
         self._requests: tuple[_Request, ...] = ()
@@ -121,6 +130,17 @@ class Listening:
         """
         with self._request_lock:
             self._requests = (*self._requests, _Request(start, end, deliver))
+
+    @property
+    def status(self) -> InputStatus:
+        """How the input is now."""
+        return self._status
+
+    def check_stall(self) -> None:
+        """Notices a source that neither delivers nor fails, such as a pipe whose writer hangs. For a thread that looks every second."""
+        heard = self._status in (InputStatus.LISTENING, InputStatus.SILENT)
+        if heard and self.last_audio is not None and time.monotonic() - self.last_audio > STALL_S:
+            self._become(InputStatus.AWAY, f"no audio for {STALL_S:.0f} s")
 
     def state(self) -> InputState:
         """How the input is now."""
@@ -179,9 +199,12 @@ class Listening:
         while not self._stopping.is_set():
             try:
                 if self._listen_once():
-                    self._become(InputStatus.ENDED, "standard input ended; start the service again with new input")
+                    self._become(InputStatus.ENDED, "the source came to its end; start the service again to hear more")
                     return
             except AudioError as error:
+                if isinstance(self.config, StdinConfig):  # there is no second one
+                    self._become(InputStatus.ENDED, str(error))
+                    return
                 self._lose(str(error))
             except Exception as error:  # a defect of ours or of a driver must not leave the input deaf for ever
                 self._lose(f"unexpected {type(error).__name__}: {error}")
@@ -192,7 +215,7 @@ class Listening:
     def _listen_once(self) -> bool:
         """Opens the source and listens; True when it came to its end, False when it should be opened again."""
         source = self._open_source()
-        with source:
+        with self._doorkeeper.opened(source) as generation:
             self._source, self._source_text = source, source.description
             self._reconnects += self._detector.position > 0
             first = True
@@ -201,7 +224,7 @@ class Listening:
                     self._account_absence(block)
                     first = False
                 self._take(block)
-                if self._stopping.is_set():
+                if self._stopping.is_set() or self._doorkeeper.generation != generation:
                     return False
                 if self._silent_samples >= self._reopen_silent_at:
                     self._reopen_silent_at += round(min(self._silent_samples, _MAX_SILENT_REOPEN_S * SAMPLE_RATE_HZ))
@@ -214,11 +237,16 @@ class Listening:
         self._failures += 1
         self._become(InputStatus.AWAY, reason)
         self._stopping.wait(wait)
+        self.progress = time.monotonic()
+        if self._failures >= len(_RETRY_S) and time.monotonic() - self._looked > _LOOK_EVERY_S:
+            self._doorkeeper.look_again(self.config)
+            self._looked = time.monotonic()
 
     def _account_absence(self, block: NDArray[np.int16] | Gap) -> None:
         """Positions go on while nothing is heard: what passed since the last block is a gap."""
-        if self.last_audio is not None and not isinstance(block, Gap):
-            missing = round((time.monotonic() - self.last_audio) * SAMPLE_RATE_HZ) - len(block)
+        if self.last_audio is not None:
+            heard = block.end - block.start if isinstance(block, Gap) else len(block)
+            missing = round((time.monotonic() - self.last_audio) * SAMPLE_RATE_HZ) - heard
             self._skip(max(1, missing), "the source was away")
 
     def _take(self, block: NDArray[np.int16] | Gap) -> None:
@@ -282,11 +310,13 @@ class Listening:
     def _become(self, status: InputStatus, detail: str) -> None:
         if status == InputStatus.LISTENING and self._overload.shed:
             detail = f"too slow: switched off {', '.join(self._overload.shed)}"
-        if (status, detail) != (self._status, self._detail):
+        with self._status_lock:
+            if (status, detail) == (self._status, self._detail):
+                return
             if status != self._status:
                 self._since = time.time()
             self._status, self._detail = status, detail
-            self._bus.publish(Changed(time.time(), self.config.name, status, detail))
+        self._bus.publish(Changed(time.time(), self.config.name, status, detail))
 
     def _shed(self, now: float, samples: int) -> None:
         for name, paused in self._overload.step(time.monotonic() - now, samples, self._backlog(), self._detector.cpu_s):

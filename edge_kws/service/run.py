@@ -55,7 +55,11 @@ def run(config_path: Path) -> None:
                 notifier.send("RELOADING=1")
                 service.reload()
                 notifier.send("READY=1")
-            health.check(list(service.inputs.values()))
+            inputs = list(service.inputs.values())
+            health.check(inputs)
+            if all(entry.status == InputStatus.ENDED for entry in inputs):
+                log(Level.NOTICE, "every input has come to its end")
+                break
     finally:
         notifier.send("STOPPING=1")
         service.stop()
