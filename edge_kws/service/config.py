@@ -15,6 +15,7 @@ PRIORITIES = {"wake_word": 30, "keywords": 30, "sound_events": 20, "scenes": 10}
 
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
 _Line = Annotated[str, StringConstraints(min_length=1, max_length=400, pattern=r"^[^\x00-\x1f\x7f]*$")]
+_Argument = Annotated[str, StringConstraints(max_length=4000, pattern=r"^[^\x00]*$")]
 _Seconds = Annotated[float, Field(ge=0, le=30)]
 _Port = Annotated[int, Field(ge=1, le=65535)]
 _Fraction = Annotated[float, Field(gt=0, le=1)]
@@ -76,7 +77,7 @@ class CommandConfig(_Sink):
     """Starts a program for each event; no shell. The event is JSON in EDGE_KWS_EVENT, its audio WAV on standard input."""
 
     kind: Literal["command"]
-    command: tuple[_Line, ...] = Field(min_length=1, max_length=64)
+    command: tuple[_Argument, ...] = Field(min_length=1, max_length=64)
     timeout_s: float = Field(default=30, gt=0, le=3600)
     before_s: _Seconds = Field(default=0, description="audio before the end of the event's window")
     after_s: _Seconds = Field(default=0, description="audio after it; both 0: no audio")

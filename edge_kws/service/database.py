@@ -44,6 +44,12 @@ MIGRATIONS = (
         status TEXT NOT NULL,
         detail TEXT NOT NULL
     );
+    CREATE TABLE outbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        sink TEXT NOT NULL,
+        body TEXT NOT NULL
+    );
+    CREATE INDEX outbox_by_sink ON outbox (sink, id);
     CREATE TABLE thresholds (
         input TEXT NOT NULL,
         pack TEXT NOT NULL,
@@ -82,7 +88,9 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         # FULL: a commit is on the disk when it returns. Events are rare enough to afford it.
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA journal_size_limit = 4194304")
+        # The write-ahead log stays below half a megabyte: a full disk must not be of our making.
+        connection.execute("PRAGMA wal_autocheckpoint = 100")
+        connection.execute("PRAGMA journal_size_limit = 524288")
         if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
             raise sqlite3.DatabaseError("damaged")
         _migrate(connection, path)

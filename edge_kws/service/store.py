@@ -1,5 +1,8 @@
 """Events, labels and clips that survive power cuts: what was committed stays, what was being written never shows."""
 
+import errno
+import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -18,6 +21,7 @@ from edge_kws.service.database import open_database
 from edge_kws.service.records import Changed, Heard, InputStatus, Noticed
 
 DATABASE = "edge_kws.sqlite3"
+_RESERVE_BYTES = 32_000_000
 _KEPT_CHANGES = 10_000
 _PRUNE_EVERY = 500
 _NEGATIVE = "_unknown_"
@@ -202,6 +206,32 @@ class Store:
             else:
                 self._database.execute("INSERT OR REPLACE INTO thresholds VALUES (?, ?, ?)", (input_name, pack, threshold))
 
+    # ---- what waits for a network ----
+
+    def post(self, sink: str, body: str, limit: int) -> int:
+        """Puts a message in a sink's outbox, which keeps the newest `limit`; returns how many old ones that cost."""
+        with self._lock, self._transaction("outbox"):
+            self._database.execute("INSERT INTO outbox (sink, body) VALUES (?, ?)", (sink, body))
+            return self._database.execute(
+                "DELETE FROM outbox WHERE sink = ? AND id <= (SELECT id FROM outbox WHERE sink = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",
+                (sink, sink, limit),
+            ).rowcount
+
+    def outbox(self, sink: str) -> tuple[int, str] | None:
+        """Number and body of a sink's oldest message."""
+        with self._lock, self._reading("outbox"):
+            return self._database.execute("SELECT id, body FROM outbox WHERE sink = ? ORDER BY id LIMIT 1", (sink,)).fetchone()
+
+    def outbox_size(self, sink: str) -> int:
+        """How many messages of a sink wait."""
+        with self._lock, self._reading("outbox"):
+            return self._database.execute("SELECT count(*) FROM outbox WHERE sink = ?", (sink,)).fetchone()[0]
+
+    def posted(self, message: int) -> None:
+        """Takes a message out of its outbox."""
+        with self._lock, self._transaction("outbox"):
+            self._database.execute("DELETE FROM outbox WHERE id = ?", (message,))
+
     # ---- inside ----
 
     def _transaction(self, what: str) -> "_Guard":
@@ -233,24 +263,33 @@ class Store:
         self.clip_bytes, self.clips = self._totals()
 
     def _make_room(self, size: int) -> None:
-        """Removes the oldest clips until `size` more bytes fit the budget: fresh ones first, then filed ones."""
-        budget = self.retention.budget_mb * 1e6
-        used, _ = self._totals()
+        """Removes the oldest clips until `size` more bytes fit: fresh ones first, filed ones only for the budget's sake.
+
+        The disk keeps a reserve, so that events can always be written however large the budget is. Raises OSError where it is used up.
+        """
+        budget, (used, _) = self.retention.budget_mb * 1e6, self._totals()
+        disk = shutil.disk_usage(self._clips.folder)
+        free, reserve = disk.free, min(_RESERVE_BYTES, disk.total // 8)
         rows = self._database.execute("SELECT id, drawer, bytes FROM clips ORDER BY drawer != ?, id", (FRESH,))
         for clip, place, length in rows.fetchall():
-            if used + size <= budget:
+            if used + size <= budget and (free - size >= reserve or place != FRESH):
                 break
             self._clips.remove(clip, place)
             self._database.execute("DELETE FROM clips WHERE id = ?", (clip,))
-            used -= length
+            used, free = used - length, free + length
+        if free - size < reserve:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def drop_oldest_clip(self) -> bool:
-        """Frees disk space for events, which matter more; False where there is no clip left. Needs no space itself."""
+    def drop_oldest_clips(self, size: int) -> bool:
+        """Frees disk space for events, which matter more; False where no fresh clip is left. Needs no space itself."""
+        freed = 0
         with self._lock:
-            for clip, place, _ in self._clips.found():
+            for clip, place, length in self._clips.found():
+                if freed >= size or place != FRESH:
+                    break
                 self._clips.remove(clip, place)
-                return True
-            return False
+                freed += length
+        return freed > 0
 
     def _totals(self) -> tuple[int, int]:
         return self._database.execute("SELECT ifnull(sum(bytes), 0), count(*) FROM clips").fetchone()

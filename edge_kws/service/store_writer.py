@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ _WAITING_RECORDS = 10_000
 _WAITING_CLIPS = 16
 _GATHER_S = 0.2  # records that come together are committed together
 _RETRY_S = 2.0
+_ROOM_BYTES = 1_000_000
 
 
 class _Clip(NamedTuple):
@@ -71,11 +73,14 @@ class StoreWriter:
             ending = self._subscription.closed
             self._gather(None if ending else 0.5)
             try:
-                self._write()
+                self._write_records()
             except StoreError as error:
-                self._fail(str(error))
+                self._report(str(error))
+                self._make_room()
                 if not ending:
                     time.sleep(_RETRY_S)
+            else:
+                self._report(self._write_clips())
             if ending:
                 return
 
@@ -89,30 +94,31 @@ class StoreWriter:
                 self._records.append(record)
             record = self._subscription.get(0)
 
-    def _write(self) -> None:
-        if self._records:
-            batch = list(self._records)
+    def _write_records(self) -> None:
+        batch = list(self._records)
+        if batch:
             self._store.add(batch)
             for _ in batch:
                 self._records.popleft()
+
+    def _write_clips(self) -> str:
+        """Writes what waits; returns why a clip was refused. It is not tried again: the next one may be worth more."""
+        refusal = ""
         while self._clips:
-            event, pcm = self._clips[0]
-            self._store.keep_clip(event.id, event.input, pcm, event.time)
-            self._clips.popleft()
-        if self._detail:
-            self._detail = ""
-            log(Level.NOTICE, "store: works again")
-            self._bus.publish(Noticed(time.time(), "store", "works again"))
+            event, pcm = self._clips.popleft()
+            try:
+                self._store.keep_clip(event.id, event.input, pcm, event.time)
+            except StoreError as error:
+                self._lost += 1
+                refusal = str(error)
+        return refusal
 
-    def _fail(self, reason: str) -> None:
-        made_room = self._make_room()
-        if not self._detail:
-            log(Level.ERROR, reason + ("; removed the oldest clip" if made_room else ""))
-            self._bus.publish(Noticed(time.time(), "store", reason))
-        self._detail = reason
+    def _report(self, detail: str) -> None:
+        if bool(detail) != bool(self._detail):
+            log(Level.ERROR if detail else Level.NOTICE, detail or "store: works again")
+            self._bus.publish(Noticed(time.time(), "store", detail or "works again"))
+        self._detail = detail
 
-    def _make_room(self) -> bool:
-        try:
-            return self._store.drop_oldest_clip()
-        except OSError:
-            return False
+    def _make_room(self) -> None:
+        with suppress(OSError):
+            self._store.drop_oldest_clips(_ROOM_BYTES)

@@ -2,21 +2,23 @@
 
 import json
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from edge_kws.errors import ConfigError
-from edge_kws.service.bus import EventBus
 from edge_kws.service.config import JsonlConfig
 from edge_kws.service.records import Heard, Record, SinkState
 from edge_kws.service.sinks.worker import Worker
+
+if TYPE_CHECKING:
+    from edge_kws.service.engine import Service
 
 
 class JsonlSink:
     """Writes every record as it comes. A file that reaches `max_bytes` becomes `PATH.1`, in place of an older one."""
 
-    def __init__(self, config: JsonlConfig, bus: EventBus) -> None:
+    def __init__(self, config: JsonlConfig, service: "Service") -> None:
         self._config = config
-        self._worker = Worker("jsonl", bus, self._deliver, self._wants)
+        self._worker = Worker("jsonl", service.bus, self._deliver, self._wants)
         self._file: TextIO | None = None
 
     def start(self) -> None:
