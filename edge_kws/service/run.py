@@ -42,8 +42,7 @@ def run(config_path: Path) -> None:
     def on_signal(number: int, _: FrameType | None) -> None:
         (reload if number == signal.SIGHUP else stop).set()
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, on_signal)
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     journal = threading.Thread(target=_journal, args=(service,), name="journal", daemon=True)
     try:
         journal.start()
@@ -64,6 +63,8 @@ def run(config_path: Path) -> None:
         notifier.send("STOPPING=1")
         service.stop()
         store.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _journal(service: Service) -> None:

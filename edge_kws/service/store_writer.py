@@ -47,7 +47,8 @@ class StoreWriter:
     def stop(self) -> None:
         """Writes what waits, once, and ends."""
         self._subscription.close()
-        self._thread.join(10)
+        if self._thread.is_alive():
+            self._thread.join(10)
 
     def keep_clip(self, event: Heard, pcm: NDArray[np.int16]) -> None:
         """Takes a clip to be written; never waits."""
