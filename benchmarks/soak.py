@@ -91,7 +91,7 @@ def soak(folder: Path, hours: float) -> dict[str, float | int]:
     watcher = threading.Thread(target=watch, args=(daemon.pid, rss, done))
     watcher.start()
     feed(daemon, samples)
-    wall = time.monotonic() - began
+    wall, cpu = time.monotonic() - began, cpu_seconds(daemon.pid)
     done.set()
     watcher.join()
     assert daemon.stdin
@@ -99,7 +99,8 @@ def soak(folder: Path, hours: float) -> dict[str, float | int]:
     status = daemon.wait(120)
     if status:
         sys.exit(f"soak: the daemon ended with status {status}")
-    return {"audio_hours": hours, "times_real_time": samples / 16_000 / wall, **memory(rss, wall), **left_over(folder, samples)}
+    speed = {"times_real_time": samples / 16_000 / wall, "cpu_seconds_per_audio_hour": cpu / hours}
+    return {"audio_hours": hours, **speed, **memory(rss, wall), **left_over(folder, samples)}
 
 
 def feed(daemon: "subprocess.Popen[bytes]", samples: int) -> None:
@@ -121,6 +122,12 @@ def watch(pid: int, rss: list[tuple[float, float]], done: threading.Event) -> No
     while not done.wait(1.0):
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
         rss.append((time.monotonic() - began, pages * os.sysconf("SC_PAGE_SIZE") / 1e6))
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of the daemon so far, all threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory(rss: list[tuple[float, float]], wall: float) -> dict[str, float]:
