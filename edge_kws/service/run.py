@@ -53,9 +53,11 @@ def run(config_path: Path) -> None:
                 reload.clear()
                 notifier.send("RELOADING=1")
                 service.reload()
-                notifier.send("READY=1")
+                if health.ready:
+                    notifier.send("READY=1")
             inputs = list(service.inputs.values())
             health.check(inputs)
+            service.tick()
             if all(entry.status == InputStatus.ENDED for entry in inputs):
                 log(Level.NOTICE, "every input has come to its end")
                 break

@@ -21,6 +21,8 @@ TimeoutStartSec=infinity
 WatchdogSec=60
 Restart=always
 RestartSec=2
+# A config that cannot be used does not get better by itself.
+RestartPreventExitStatus=2
 ExecStart={command}
 ExecReload=/bin/kill -HUP $MAINPID
 Environment=PYTHONUNBUFFERED=1 MALLOC_ARENA_MAX=2

@@ -19,7 +19,6 @@ import numpy as np
 import pytest
 
 from edge_kws.detector import Detector
-from edge_kws.errors import ConfigError
 from tests.golden.loudness_pack import loudness_pack
 from tests.service.fed import BURST, PATIENCE_S, RNG, Running, until
 
@@ -182,16 +181,22 @@ def test_prometheus_metrics_are_those_of_the_moment(running):
     assert "edge_kws_resident_memory_bytes" in text
 
 
-def test_a_port_in_use_is_one_line(tmp_path):
+def test_a_port_in_use_keeps_nobody_from_hearing_and_is_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("edge_kws.service.engine._TRY_SINKS_S", 0.0)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        for sink in (f'kind = "prometheus"\nport = {port}', f'kind = "wyoming"\nrole = "wake"\nport = {port}'):
+        for sink in (f'kind = "wyoming"\nrole = "wake"\nport = {port}', f'kind = "prometheus"\nport = {port}'):
             service = Running(tmp_path, f"[[sinks]]\n{sink}\n")
-            with pytest.raises(ConfigError, match=f"127.0.0.1:{port}: expected a free port"):
-                service.__enter__()
-            service.__exit__()
+            with service:
+                service.burst()
+                service.service.tick()
+                assert f"127.0.0.1:{port}: expected a free port" in service.sink().detail
+                if "prometheus" in sink:
+                    taken.close()
+                    service.service.tick()
+                    assert service.sink().status == "ok"
 
 
 # ---- MQTT ----
@@ -302,7 +307,7 @@ def test_a_killed_daemon_is_offline_by_its_last_will_and_a_stopped_one_at_once(t
 
 
 def test_an_event_that_finds_no_broker_in_time_is_lost_and_counted(running, broker, monkeypatch):
-    monkeypatch.setattr("edge_kws.service.sinks.mqtt._STALE_S", 0.3)
+    monkeypatch.setattr("edge_kws.service.sinks.mqtt._PATIENCE_S", 0.3)
     service = running(mqtt(broker))
     service.burst()
     until(lambda: service.sink().dropped == 1)
