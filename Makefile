@@ -4,6 +4,7 @@
 #   make test                    the fast tests          make test-all   and the slow ones
 #   make lint type               ruff, pyright           make bench      the README's figures
 #   make bench-mcu               instructions and memory on emulated microcontrollers
+#   make soak                    hours of audio through the daemon
 #   make bench-host              CPU and memory on this machine, beside other programs
 #   make clean                   drop what was built (rm -r .venv drops the environment too)
 #
@@ -25,7 +26,7 @@ PYTEST := $(BIN)/pytest -n $(JOBS) --dist worksteal
 SOURCES := $(wildcard edge_kws boards/edge_kws_boards converters/edge_kws_converters quantization/edge_kws_quantization tests benchmarks examples hatch_build.py)
 
 # A C++ compiler (the header serves both), sound devices, speech, sanitizers and fuzzer, and what mediapipe loads.
-TEST_PACKAGES := g++ libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins espeak-ng clang libclang-rt-dev libgl1 libegl1 libgles2
+TEST_PACKAGES := g++ libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins espeak-ng mosquitto mosquitto-clients systemd clang libclang-rt-dev libgl1 libegl1 libgles2
 ifeq ($(shell uname -m),x86_64)
 # Not the gcc-multilib metapackage: it conflicts with every cross compiler.
 TEST_PACKAGES += $(shell gcc -dumpversion 2>/dev/null | sed -n 's/^\([0-9]*\).*/gcc-\1-multilib/p')
@@ -36,7 +37,7 @@ BOARD_PACKAGES := gcc-arm-none-eabi libnewlib-arm-none-eabi gcc-riscv64-unknown-
 
 PEERS := pyopen-wakeword==1.1.0 openwakeword==0.5.1 silero-vad==6.2.3
 
-.PHONY: help demo setup test test-slow test-all lint type bench bench-mcu bench-host clean test-packages board-packages
+.PHONY: help demo setup test test-slow test-all lint type bench bench-mcu bench-host soak clean test-packages board-packages
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -73,6 +74,9 @@ bench: .venv/.dev board-packages build/peers
 
 bench-mcu: .venv/.dev board-packages
 	@$(BIN)/python benchmarks/mcu.py $(ARGS)
+
+soak: .venv/.dev
+	@$(BIN)/python benchmarks/soak.py $(ARGS)
 
 bench-host: .venv/.dev build/peers
 	@$(BIN)/python benchmarks/host.py $(ARGS)

@@ -78,7 +78,11 @@ def _check_range(name: str, value: float, low: float, high: float) -> None:
 
 def threshold_words(config: DecoderConfig) -> list[int]:
     """Thresholds as the C code takes them: Q16 of 0..1, 65535 where a class never fires."""
-    return [_NEVER if t is None else min(_NEVER - 1, round(t * 65536)) for t in config.thresholds]
+    return [_NEVER if t is None else _scaled(t) for t in config.thresholds]
+
+
+def _scaled(threshold: float) -> int:
+    return min(_NEVER - 1, round(threshold * 65536))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,19 @@ class Decoder:
         self._self = ctypes.byref(self._decoder)
         self._found = (_DetectionC * 1)()
         self._steps = 0
+
+    def set_threshold(self, threshold: float | None) -> None:
+        """Sets the threshold of every class that can fire, from the next posterior on; None: each its own again.
+
+        Raises:
+            ConfigError: outside 0..1.
+        """
+        if threshold is not None:
+            _check_range("threshold", threshold, 0.0, 1.0)
+        # The C side keeps a pointer to this array and reads one element at a time: no thread sees half a change.
+        for i, own in enumerate(self.config.thresholds):
+            if own is not None:
+                self._thresholds[i] = _scaled(own if threshold is None else threshold)
 
     def reset(self) -> None:
         """Forgets all posteriors; the next one is step 0."""

@@ -1,6 +1,7 @@
 """The device flow on one screen: source -> front end -> model runners -> decoders -> events."""
 
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +26,10 @@ def _runner(pack: Pack, reference: bool) -> ModelRunner:
 
 
 class _Listener:
-    """One pack at work: its runner's stream and its decoder. `bank` is its filter bank's number in the front end."""
+    """One pack at work: its runner's stream and its decoder. `bank` is its filter bank's number in the front end.
+
+    `origin` is the position of its first sample since reset, `cpu_ns` the time its model and decoder took so far.
+    """
 
     def __init__(self, pack: Pack, frontend: FrontendConfig, bank: int, runner: ModelRunner) -> None:
         self.name = pack.info.name
@@ -36,10 +40,14 @@ class _Listener:
         self.decoder = Decoder(pack.decoder)
         self._stride = pack.inference_stride_hops
         self._stream = runner.stream(self._stride)
+        self.origin = 0
+        self.paused = False
+        self.cpu_ns = 0
 
-    def reset(self) -> None:
+    def reset(self, origin: int) -> None:
         self.decoder.reset()
         self._stream.reset()
+        self.origin = origin
 
     def process(self, features: NDArray[np.int8]) -> Iterator[tuple[str, float, int]]:
         """Features (frames, mel_bins) that follow the last ones -> (label, score, last frame) of each detection."""
@@ -61,6 +69,7 @@ class Detector:
         position: samples heard or lost since start; the next sample's position.
         gaps: every piece of lost audio.
         failed_sources: how often a source ended in an error, such as a microphone that vanished.
+        features: those of the last block, (frames, mel_bins) int8, as the first pack sees them.
 
     Raises:
         ConfigError: no pack, or two of the same name.
@@ -91,7 +100,10 @@ class Detector:
         self._listeners = [
             _Listener(pack, config, banks.index(config), _runner(pack, reference)) for pack, config in zip(packs, configs, strict=True)
         ]
+        self._by_name = {listener.name: listener for listener in self._listeners}
+        self._frames = 0
         self._origin = 0
+        self.features = np.zeros((0, banks[0].mel_bins), np.int8)
 
     @classmethod
     def from_pack(cls, *packs: str | Path) -> Self:
@@ -111,9 +123,29 @@ class Detector:
     def reset(self) -> None:
         """Forgets all audio; the next sample keeps its position. Silent until the windows are full again."""
         self._frontend.reset()
-        for listener in self._listeners:
-            listener.reset()
+        self._frames = 0
         self._origin = self.position
+        for listener in self._listeners:
+            listener.reset(self.position)
+
+    def pause(self, pack: str) -> None:
+        """Spends no more time on a pack, by name, until `resume`; the others go on."""
+        self._by_name[pack].paused = True
+
+    def resume(self, pack: str) -> None:
+        """Lets a paused pack listen again, from now on, with nothing remembered."""
+        listener = self._by_name[pack]
+        if listener.paused:
+            listener.reset(self._origin + self._frames * listener.frontend.hop_samples)
+            listener.paused = False
+
+    def set_threshold(self, pack: str, threshold: float | None) -> None:
+        """Sets the threshold, 0..1, of every class of a pack that can fire, from the next posterior on; None: each its own again."""
+        self._by_name[pack].decoder.set_threshold(threshold)
+
+    def cpu_s(self, pack: str) -> float:
+        """Seconds of processor time that a pack's model and decoder have taken."""
+        return self._by_name[pack].cpu_ns / 1e9
 
     def skip(self, gap: Gap) -> None:
         """Counts lost audio, moves past it and resets: features across a gap would be of sound that never was."""
@@ -127,13 +159,19 @@ class Detector:
         """Consumes PCM (samples,) int16, 16 kHz, any number of samples; returns the events it completes, in order of time."""
         banks = self._frontend.process(pcm)
         self.position += len(pcm)
+        self.features = banks[self._listeners[0].bank]
         events: list[Event] = []
         for listener in self._listeners:
+            if listener.paused:
+                continue
+            began = time.thread_time_ns()
             for label, score, last_frame in listener.process(banks[listener.bank]):
                 first_frame = last_frame - listener.window_frames + 1
-                start = self._origin + first_frame * listener.frontend.hop_samples
-                end = self._origin + listener.frontend.frame_end(last_frame)
+                start = listener.origin + first_frame * listener.frontend.hop_samples
+                end = listener.origin + listener.frontend.frame_end(last_frame)
                 events.append(Event(listener.name, label, score, start, end))
+            listener.cpu_ns += time.thread_time_ns() - began
+        self._frames += len(self.features)
         self._last_block = pcm
         if self.observer is not None:
             self.observer(self)

@@ -35,3 +35,7 @@ class BoardError(EdgeKwsError):
 
 class ConfigError(EdgeKwsError):
     """A configuration file, recipe or dataset that does not say what is needed."""
+
+
+class StoreError(EdgeKwsError):
+    """Events, labels or clips that could not be kept."""

@@ -1,6 +1,7 @@
 """Input devices as PortAudio sees them, and choosing one by index or name."""
 
 import gc
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from types import ModuleType
 
 from edge_kws.errors import AudioError
 
+_CARD_NUMBER = re.compile(r" *\(hw:\d+,\d+\)$")
 _NEXT = "run `edge-kws devices` to see what there is"
 
 
@@ -84,7 +86,8 @@ def _stream_open(sounddevice: ModuleType) -> bool:
 def choose(devices: Sequence[InputDevice], wanted: str | int | None) -> InputDevice:
     """The device meant by an index, a name or part of one (case does not matter), or the default for None.
 
-    A full name wins over partial matches; a string of digits is an index.
+    A full name wins over partial matches; a string of digits is an index. A full ALSA name also fits when only its card number,
+    `(hw:1,0)`, has changed, as it does when devices are plugged in in another order.
 
     Raises:
         AudioError: no such device, or several fit.
@@ -103,6 +106,8 @@ def choose(devices: Sequence[InputDevice], wanted: str | int | None) -> InputDev
     name = wanted.casefold()
     exact = [device for device in devices if device.name.casefold() == name]
     matches = exact or [device for device in devices if name in device.name.casefold()]
+    if not matches and _CARD_NUMBER.search(name):
+        matches = [device for device in devices if _CARD_NUMBER.sub("", device.name.casefold()) == _CARD_NUMBER.sub("", name)]
     if len(matches) == 1:
         return matches[0]
     listed = ", ".join(f"{device.index} {device.name!r}" for device in matches or devices)

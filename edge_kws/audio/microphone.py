@@ -88,6 +88,11 @@ class Microphone:
         return self._reader.lost_samples
 
     @property
+    def backlog_samples(self) -> int:
+        """16 kHz samples captured that `blocks` has not yet yielded."""
+        return self.ring.position - self._reader.position
+
+    @property
     def description(self) -> str:
         """Device name and, once open, the format it really delivers."""
         if self._device is None:

@@ -16,6 +16,7 @@ COMMANDS = {
     "inspect": "Show everything a pack holds.",
     "listen": "Detect words in live sound, a file or standard input.",
     "devices": "List the capture devices.",
+    "service": "Run the daemon: microphones in, events out, day and night.",
     "data": "Get data sets to train with.",
     "train": "Train a recipe into a pack.",
     "evaluate": "Measure a pack on recordings.",

@@ -4,23 +4,20 @@ PortAudio finds its sound server through the environment of the process, so each
 """
 
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from ctypes.util import find_library
 
 import numpy as np
 import pytest
 import soundfile
 
 from tests.golden.loudness_pack import loudness_pack
+from tests.service.pulse import pactl, private_environment, start_server
 
 PLAYED_S = 3.0
-PACKAGES = "pulseaudio pulseaudio-utils libasound2-plugins libportaudio2"
 
 RECORD = """
 import sys
@@ -87,11 +84,6 @@ heard()
 """
 
 
-def missing():
-    programs = [name for name in ("pulseaudio", "pactl", "paplay") if shutil.which(name) is None]
-    return programs + ([] if find_library("portaudio") else ["libportaudio"])
-
-
 @pytest.fixture
 def pulse_server(tmp_path):
     """A private sound server with one null sink, `speaker`: its process and the environment its clients need."""
@@ -102,34 +94,6 @@ def pulse_server(tmp_path):
     finally:
         server.terminate()
         server.wait(timeout=20)
-
-
-def private_environment(tmp_path):
-    """What programs need to find the private sound server, and no other."""
-    if missing():
-        reason = f"no {', '.join(missing())}: apt-get install {PACKAGES}"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    for name in ("home", "runtime"):
-        (tmp_path / name).mkdir(mode=0o700)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PULSE_")}
-    return environment | {"HOME": str(tmp_path / "home"), "XDG_RUNTIME_DIR": str(tmp_path / "runtime"), "PULSE_SOURCE": "speaker.monitor"}
-
-
-def start_server(environment):
-    modules = ["-L", "module-native-protocol-unix", "-L", "module-null-sink sink_name=speaker"]
-    server = subprocess.Popen(
-        ["pulseaudio", "-n", *modules, "--exit-idle-time=-1", "--daemonize=no", "--system=false", "--use-pid-file=no"],
-        env=environment, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    for _ in range(100):
-        if subprocess.run(["pactl", "info"], env=environment, capture_output=True, check=False).returncode == 0:
-            return server
-        assert server.poll() is None, "pulseaudio ended at once"
-        time.sleep(0.1)
-    server.kill()
-    raise AssertionError("pulseaudio does not answer")
 
 
 @pytest.fixture
@@ -193,10 +157,6 @@ class Recorder:
 
 def record(environment, path, seconds, device="pulse"):
     return Recorder(environment, ["-c", RECORD, str(path), str(seconds), device])
-
-
-def pactl(environment, *arguments):
-    subprocess.run(["pactl", *arguments], env=environment, check=True, capture_output=True)
 
 
 def test_what_is_played_is_what_is_recorded(pulse, speech, tmp_path):

@@ -115,3 +115,27 @@ def test_front_ends_that_cannot_share_an_fft_are_refused() -> None:
     other = _random_pack("other", FrontendConfig(hop_ms=20))
     with pytest.raises(FrontendError, match="one window and hop, found 30/10 ms, 30/20 ms"):
         Detector([loudness_pack(), other])
+
+
+def test_a_paused_pack_costs_nothing_and_comes_back_fresh_while_others_never_notice() -> None:
+    packs = _packs()
+    detector, whole, fresh = Detector(packs), Detector(packs), Detector(packs[:1])
+    name = packs[0].info.name
+    cut = len(SPEECH) // 3 // 160 * 160 + 320  # whole frames: the resumed pack starts with a frame of its own
+    head, middle, tail = SPEECH[:cut], SPEECH[cut : 2 * cut], SPEECH[2 * cut :]
+    events = detector.process(head)
+    detector.pause(name)
+    spent = detector.cpu_s(name)
+    events += detector.process(middle)
+    assert detector.cpu_s(name) == spent > 0
+    assert not any(event.model == name and event.end > cut for event in events)
+    detector.resume(name)
+    events += detector.process(tail)
+    expected = whole.process(SPEECH)
+    assert [event for event in events if event.model != name] == [event for event in expected if event.model != name]
+    # The front end went on meanwhile: the next frame begins 30 ms - 10 ms before the cut.
+    fresh.position = 2 * cut - 320
+    fresh.reset()
+    assert [event for event in events if event.model == name and event.end > 2 * cut] == fresh.process(SPEECH[2 * cut - 320 :])
+    detector.resume(name)
+    assert detector.position == len(SPEECH), "resuming what runs changes nothing"

@@ -1,0 +1,1 @@
+"""The daemon: microphones in, events out, never deaf without saying so. `engine.py` composes it."""
