@@ -96,6 +96,8 @@ class Guard:
             raise RefusalError(405, "expected GET, HEAD or POST")
         if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_TARGET_BYTES:
             raise RefusalError(414, f"expected an address of at most {MAX_TARGET_BYTES} bytes")
+        if not scope["query_string"].isascii():
+            raise RefusalError(400, "expected an address in ASCII")
         host = headers.get("host", "")
         if not rules.hosts.are_ours(host):
             raise RefusalError(421, "this page does not answer to that host name: add it to `hosts` in [page] if it is yours")
