@@ -4,6 +4,7 @@
 #   make test                    the fast tests          make test-all   and the slow ones
 #   make lint type               ruff, pyright           make bench      the README's figures
 #   make bench-mcu               instructions and memory on emulated microcontrollers
+#   make soak                    hours of audio through the daemon
 #   make clean                   drop what was built (rm -r .venv drops the environment too)
 #
 # System packages come through apt: by itself as root, with sudo when YES=1, otherwise the command to run is printed.
@@ -33,7 +34,7 @@ endif
 # Cross compilers and emulators: firmware is tested and measured on emulated boards.
 BOARD_PACKAGES := gcc-arm-none-eabi libnewlib-arm-none-eabi gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-arm qemu-system-misc
 
-.PHONY: help demo setup test test-slow test-all lint type bench bench-mcu clean test-packages board-packages
+.PHONY: help demo setup test test-slow test-all lint type bench bench-mcu soak clean test-packages board-packages
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -70,6 +71,9 @@ bench: .venv/.dev board-packages
 
 bench-mcu: .venv/.dev board-packages
 	@$(BIN)/python benchmarks/mcu.py $(ARGS)
+
+soak: .venv/.dev
+	@$(BIN)/python benchmarks/soak.py $(ARGS)
 
 clean:
 	@rm -rf build dist .pytest_cache .ruff_cache .hypothesis edge_kws/libekws_host.*

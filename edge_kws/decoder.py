@@ -2,7 +2,7 @@
 
 import ctypes
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -136,17 +136,18 @@ class Decoder:
         self._found = (_DetectionC * 1)()
         self._steps = 0
 
-    def set_threshold(self, threshold: float) -> None:
-        """Sets the threshold of every class that can fire, from the next posterior on.
+    def set_threshold(self, threshold: float | None) -> None:
+        """Sets the threshold of every class that can fire, from the next posterior on; None: each its own again.
 
         Raises:
             ConfigError: outside 0..1.
         """
-        _check_range("threshold", threshold, 0.0, 1.0)
-        thresholds = tuple(None if t is None else threshold for t in self.config.thresholds)
-        self.config = replace(self.config, thresholds=thresholds)
+        if threshold is not None:
+            _check_range("threshold", threshold, 0.0, 1.0)
         # The C side keeps a pointer to this array and reads one element at a time: no thread sees half a change.
-        self._thresholds[self._thresholds != _NEVER] = _scaled(threshold)
+        for i, own in enumerate(self.config.thresholds):
+            if own is not None:
+                self._thresholds[i] = _scaled(own if threshold is None else threshold)
 
     def reset(self) -> None:
         """Forgets all posteriors; the next one is step 0."""

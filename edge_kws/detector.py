@@ -144,8 +144,8 @@ class Detector:
             listener.reset(self._origin + self._frames * listener.frontend.hop_samples)
             listener.paused = False
 
-    def set_threshold(self, pack: str, threshold: float) -> None:
-        """Sets the threshold, 0..1, of every class of a pack that can fire; from the next posterior on."""
+    def set_threshold(self, pack: str, threshold: float | None) -> None:
+        """Sets the threshold, 0..1, of every class of a pack that can fire, from the next posterior on; None: each its own again."""
         self._by_name[pack].decoder.set_threshold(threshold)
 
     def cpu_s(self, pack: str) -> float:

@@ -83,15 +83,11 @@ def _stream_open(sounddevice: ModuleType) -> bool:
     return any(issubclass(type(thing), base) and not thing.closed for thing in gc.get_objects())
 
 
-def _containing(devices: Sequence[InputDevice], name: str) -> list[InputDevice]:
-    return [device for device in devices if name in device.name.casefold()]
-
-
 def choose(devices: Sequence[InputDevice], wanted: str | int | None) -> InputDevice:
     """The device meant by an index, a name or part of one (case does not matter), or the default for None.
 
-    A full name wins over partial matches; a string of digits is an index. ALSA's card number in a name, `(hw:1,0)`, may have changed:
-    where a name fits nothing with it, it is tried without.
+    A full name wins over partial matches; a string of digits is an index. A full ALSA name also fits when only its card number,
+    `(hw:1,0)`, has changed, as it does when devices are plugged in in another order.
 
     Raises:
         AudioError: no such device, or several fit.
@@ -109,7 +105,9 @@ def choose(devices: Sequence[InputDevice], wanted: str | int | None) -> InputDev
         )
     name = wanted.casefold()
     exact = [device for device in devices if device.name.casefold() == name]
-    matches = exact or _containing(devices, name) or _containing(devices, _CARD_NUMBER.sub("", name))
+    matches = exact or [device for device in devices if name in device.name.casefold()]
+    if not matches and _CARD_NUMBER.search(name):
+        matches = [device for device in devices if _CARD_NUMBER.sub("", device.name.casefold()) == _CARD_NUMBER.sub("", name)]
     if len(matches) == 1:
         return matches[0]
     listed = ", ".join(f"{device.index} {device.name!r}" for device in matches or devices)

@@ -1,9 +1,14 @@
 """The daemon's SQLite database: opening it after whatever happened, and its schema, migrated step by step."""
 
+import errno
+import os
+import shutil
 import sqlite3
 from pathlib import Path
 
-from edge_kws.errors import ConfigError
+from edge_kws.errors import ConfigError, StoreError
+
+_ROOM_BYTES = 262_144  # with less, SQLite's own files find no room
 
 # Step n takes a database of version n to n + 1. Never edit one that was released: add another.
 MIGRATIONS = (
@@ -67,6 +72,7 @@ def open_database(path: Path) -> sqlite3.Connection:
 
     Raises:
         ConfigError: the folder cannot be written, or the database is of a newer version of edge_kws.
+        StoreError: the disk is full or broken.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -79,7 +85,33 @@ def open_database(path: Path) -> sqlite3.Connection:
             return _open(path)
     except (OSError, sqlite3.Error) as error:
         found = getattr(error, "strerror", None) or error
+        if _disk_at_fault(path, error):
+            raise StoreError(f"{path}: expected a disk with room, found: {found}; free space") from None
         raise ConfigError(f"{path}: expected a database that can be written, found: {found}; set state_folder") from None
+
+
+def open_in_memory() -> sqlite3.Connection:
+    """A database of the same schema that lasts as long as the process: for as long as the disk takes nothing."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    _migrate(connection, Path(":memory:"))
+    return connection
+
+
+def copy_rows(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    """Adds what `source` holds to `target`, whose own rows stay. Clips are left out: they are files."""
+    for table in ("events", "labels", "changes", "outbox", "thresholds"):
+        rows = source.execute(f"SELECT * FROM {table}").fetchall()
+        if rows:
+            target.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
+
+
+def _disk_at_fault(path: Path, error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EROFS, errno.EIO, errno.EDQUOT)
+    try:
+        return shutil.disk_usage(path.parent).free < _ROOM_BYTES or bool(os.statvfs(path.parent).f_flag & os.ST_RDONLY)
+    except OSError:
+        return True
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -115,3 +147,32 @@ def _set_aside(path: Path) -> None:
         file = path.with_name(path.name + suffix)
         if file.exists():
             file.replace(file.with_name(f"{path.name}.damaged{suffix}"))
+
+
+class Guard:
+    """A transaction that is committed or rolled back; errors of database and disk become StoreError."""
+
+    def __init__(self, database: sqlite3.Connection, what: str, *, writes: bool) -> None:
+        self._database, self._what, self._writes = database, what, writes
+
+    def __enter__(self) -> None:
+        if self._writes:
+            try:
+                self._database.execute("BEGIN IMMEDIATE")
+            except sqlite3.Error as error:
+                raise self._refusal(error) from None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        try:
+            if self._writes and self._database.in_transaction:
+                self._database.execute("COMMIT" if error is None else "ROLLBACK")
+        except sqlite3.Error as failure:
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+            raise self._refusal(failure) from None
+        if isinstance(error, sqlite3.Error | OSError):
+            raise self._refusal(error) from None
+
+    def _refusal(self, error: Exception) -> StoreError:
+        found = getattr(error, "strerror", None) or error
+        return StoreError(f"store: {self._what}: expected a disk that takes them, found: {found}; free space, or set state_folder")

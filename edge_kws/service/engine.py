@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +14,21 @@ from edge_kws.errors import ConfigError, EdgeKwsError
 from edge_kws.events import SAMPLE_RATE_HZ
 from edge_kws.service.bus import EventBus, Subscription
 from edge_kws.service.clips import wav_bytes
-from edge_kws.service.config import InputConfig, ServiceConfig, read_config
-from edge_kws.service.listening import Columns, Listening
+from edge_kws.service.config import InputConfig, ServiceConfig, SinkConfig, read_config
+from edge_kws.service.listening import Listening
 from edge_kws.service.log import Level, log
 from edge_kws.service.packs import LoadedPack, load_packs
-from edge_kws.service.records import Heard, Noticed, Snapshot
+from edge_kws.service.records import Heard, Noticed, SinkState, Snapshot
 from edge_kws.service.sinks import Sink
 from edge_kws.service.sinks.open import open_sink
 from edge_kws.service.sources import Doorkeeper, open_source
-from edge_kws.service.store import Label, Store, StoredEvent, Verdict
+from edge_kws.service.store import Store
 from edge_kws.service.store_writer import StoreWriter
+from edge_kws.service.stored import Label, StoredEvent, Verdict
+from edge_kws.service.view import Columns
 
 _MISSED_S = 4.0
+_TRY_SINKS_S = 30.0
 
 
 class Service:
@@ -59,27 +62,66 @@ class Service:
         self._doorkeeper = Doorkeeper()
         self._writer = StoreWriter(store, self.bus)
         self._inputs: dict[str, Listening] = {}
-        self._sinks: list[tuple[object, Sink]] = []
+        self._sinks: list[tuple[SinkConfig, Sink]] = []
+        self._refused: list[tuple[SinkConfig, str]] = []  # sinks that could not start, such as for a port in use; tried again
+        self._next_try = 0.0
         self._clip_subscription = self.bus.subscribe()
         self._clipper = threading.Thread(target=self._request_clips, name="clips", daemon=True)
         self._lock = threading.RLock()
         self._started, self._started_monotonic = time.time(), time.monotonic()
 
     def start(self) -> None:
-        """Loads the packs and starts everything.
+        """Loads the packs and starts everything. A sink whose port is in use does not keep the inputs from hearing; see `tick`.
 
         Raises:
-            EdgeKwsError: a pack, threshold or sink that cannot be used; nothing was started.
+            EdgeKwsError: a pack or sink that cannot be used; nothing was started.
         """
         inputs = {entry.name: load_packs(entry.packs, f"{self.config_path}: input {entry.name}") for entry in self.config.inputs}
-        sinks = [(entry, open_sink(entry, self)) for entry in self.config.sinks]
+        sinks = self._open_sinks(self.config.sinks)
         self._writer.start()
         self._clipper.start()
         for entry in self.config.inputs:
             self._inputs[entry.name] = self._listen(entry, inputs[entry.name])
         for entry, sink in sinks:
+            self._start_sink(entry, sink)
+
+    def tick(self) -> None:
+        """Called about once a second: tries again to start the sinks that could not."""
+        if not self._refused or time.monotonic() < self._next_try:
+            return
+        with self._lock:
+            refused, self._refused = self._refused, []
+            for entry, reason in refused:
+                try:
+                    self._start_sink(entry, open_sink(entry, self), reason)
+                except ConfigError as error:
+                    self._refused.append((entry, str(error)))
+
+    def _open_sinks(self, entries: Sequence[SinkConfig]) -> list[tuple[SinkConfig, Sink]]:
+        """All of them or none."""
+        opened: list[tuple[SinkConfig, Sink]] = []
+        try:
+            for entry in entries:
+                opened.append((entry, open_sink(entry, self)))
+        except ConfigError:
+            for _, sink in opened:
+                sink.stop()
+            raise
+        return opened
+
+    def _start_sink(self, entry: SinkConfig, sink: Sink, known: str = "") -> None:
+        try:
             sink.start()
+        except ConfigError as error:
+            sink.stop()
+            self._refused.append((entry, str(error)))
+            self._next_try = time.monotonic() + _TRY_SINKS_S
+            if str(error) != known:
+                log(Level.ERROR, f"{error}; tried again every {_TRY_SINKS_S:.0f} s")
+        else:
             self._sinks.append((entry, sink))
+            if known:
+                log(Level.NOTICE, f"sink {entry.kind}: started")
 
     def stop(self) -> None:
         """Ends everything; what waits for the disk is written."""
@@ -121,8 +163,8 @@ class Service:
             for entry in config.inputs
             if old.get(entry.name) != entry
         }
-        old_sinks = [entry for entry, _ in self._sinks]
-        fresh_sinks = [(entry, open_sink(entry, self)) for entry in config.sinks if entry not in old_sinks]
+        old_sinks = [entry for entry, _ in (*self._sinks, *self._refused)]
+        fresh_sinks = self._open_sinks([entry for entry in config.sinks if entry not in old_sinks])
         self.config = config
         self.store.retention = config.retention
         for name in list(self._inputs):
@@ -136,9 +178,9 @@ class Service:
             if entry not in config.sinks:
                 sink.stop()
         self._sinks = kept
+        self._refused = [(entry, reason) for entry, reason in self._refused if entry in config.sinks]
         for entry, sink in fresh_sinks:
-            sink.start()
-            self._sinks.append((entry, sink))
+            self._start_sink(entry, sink)
 
     def _listen(self, entry: InputConfig, packs: tuple[LoadedPack, ...]) -> Listening:
         listening = Listening(entry, packs, lambda: self._open_source(entry), self._doorkeeper, self.bus, self.store.new_id)
@@ -165,7 +207,7 @@ class Service:
             config_error=self.config_error,
             rss_bytes=_rss_bytes(),
             inputs=tuple(listening.state() for listening in self.inputs.values()),
-            sinks=tuple(sink.state() for _, sink in self._sinks),
+            sinks=(*(sink.state() for _, sink in self._sinks), *(_refused_state(entry, reason) for entry, reason in self._refused)),
             store=self._writer.state(),
         )
 
@@ -217,11 +259,11 @@ class Service:
             StoreError: the disk refuses; nothing changed.
         """
         listening = self._input(input_name)
-        loaded = self._pack(listening, pack)
+        self._pack(listening, pack)
         if threshold is not None and not 0 < threshold <= 1:
             raise ConfigError(f"threshold: expected more than 0 and at most 1, found {threshold}")
         self.store.set_threshold(input_name, pack, threshold)
-        listening.set_threshold(pack, loaded.threshold if threshold is None else threshold)
+        listening.set_threshold(pack, threshold)
 
     def _input(self, name: str) -> Listening:
         if name not in self._inputs:
@@ -247,6 +289,10 @@ class Service:
 
     def _keep(self, event: Heard) -> Callable[[int, NDArray[np.int16]], None]:
         return lambda start, pcm: self._writer.keep_clip(event, pcm) if len(pcm) else None
+
+
+def _refused_state(entry: SinkConfig, reason: str) -> SinkState:
+    return SinkState(entry.kind, entry.kind, "failing", reason, 0, 0, 0)
 
 
 def _rss_bytes() -> int:

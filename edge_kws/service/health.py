@@ -14,7 +14,7 @@ _JUMP_S = 2.0
 
 
 class Health:
-    """Readiness, watchdog and status line for systemd; clock jumps.
+    """Readiness, watchdog and status line for systemd; clock jumps. `ready` says whether READY went out.
 
     READY goes out when every input has been heard once. The watchdog is fed while audio flows: at least one input delivers, and no
     input's thread hangs. A daemon gone deaf is therefore restarted, and the new one is not ready until it hears: no restart loop.
@@ -23,7 +23,7 @@ class Health:
     def __init__(self, bus: EventBus, notifier: Notifier) -> None:
         self._bus = bus
         self._notifier = notifier
-        self._ready = False
+        self.ready = False
         self._offset = time.time() - time.monotonic()
 
     def check(self, inputs: Sequence[Listening]) -> bool:
@@ -34,8 +34,8 @@ class Health:
         now = time.monotonic()
         flowing = [entry for entry in inputs if entry.last_audio is not None and now - entry.last_audio < STALL_S]
         hung = [entry for entry in inputs if now - entry.progress > _HUNG_S and entry.status != InputStatus.ENDED]
-        if not self._ready and all(entry.last_audio is not None for entry in inputs):
-            self._ready = True
+        if not self.ready and all(entry.last_audio is not None for entry in inputs):
+            self.ready = True
             self._notifier.send("READY=1")
             log(Level.NOTICE, f"listening to {', '.join(entry.config.name for entry in inputs)}")
         alive = bool(flowing) and not hung

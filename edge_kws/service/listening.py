@@ -2,10 +2,8 @@
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +18,14 @@ from edge_kws.service.bus import EventBus
 from edge_kws.service.config import InputConfig, StdinConfig
 from edge_kws.service.overload import Overload
 from edge_kws.service.packs import LoadedPack
-from edge_kws.service.records import Changed, Heard, InputState, InputStatus, Lost, PackState
+from edge_kws.service.records import Changed, Heard, InputState, InputStatus, Lost
 from edge_kws.service.sources import Doorkeeper
+from edge_kws.service.view import Columns, Spectrogram, pack_state
 
 RING_S = 70.0
 """How far back audio can be asked for; always in RAM only."""
 STALL_S = 5.0
 """Without a block for this long an input counts as not heard."""
-_FEATURE_BLOCKS = 1200
 _RETRY_S = (0.2, 0.5, 1.0, 2.0)  # then every 3 s
 _LAST_RETRY_S = 3.0
 _LOOK_EVERY_S = 10.0
@@ -35,13 +33,6 @@ _MAX_SILENT_REOPEN_S = 600.0
 
 Deliver = Callable[[int, NDArray[np.int16]], None]
 """Takes the position of the first sample, and the samples."""
-
-
-class Columns(NamedTuple):
-    """A piece of spectrogram: column `first` and those after it, (columns, mel_bins) uint8, 40 ms a column, 0 quiet .. 255 loud."""
-
-    first: int
-    columns: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +78,9 @@ class Listening:
         self._bus = bus
         self._new_id = new_id
         self._detector = Detector([pack.pack for pack in packs])
-        self._thresholds = {pack.name: pack.threshold for pack in packs}
+        self._thresholds: dict[str, float] = {}  # what people set
         for pack in packs:
-            self._detector.set_threshold(pack.name, pack.threshold)
+            self._detector.set_threshold(pack.name, pack.configured)
         self._overload = Overload({pack.name: pack.priority for pack in packs})
         self._status, self._detail, self._since = InputStatus.STARTING, "", time.time()
         self._status_lock = threading.Lock()
@@ -102,8 +93,7 @@ class Listening:
         self._reopen_silent_at = round(config.silence_s * SAMPLE_RATE_HZ)
         self._requests: tuple[_Request, ...] = ()
         self._request_lock = threading.Lock()
-        self._features: deque[tuple[int, NDArray[np.int8]]] = deque(maxlen=_FEATURE_BLOCKS)
-        self._frames = 0
+        self._spectrogram = Spectrogram()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"input {config.name}", daemon=True)
 
@@ -118,9 +108,13 @@ class Listening:
         self._stopping.set()
         self._thread.join(timeout_s)
 
-    def set_threshold(self, pack: str, threshold: float) -> None:
-        """Puts a threshold, 0..1, in force at once."""
-        self._thresholds[pack] = threshold
+    def set_threshold(self, pack: str, threshold: float | None) -> None:
+        """Puts a threshold, 0..1, in force at once; None: the config's, or the pack's own."""
+        if threshold is None:
+            self._thresholds.pop(pack, None)
+            threshold = next(loaded.configured for loaded in self.packs if loaded.name == pack)
+        else:
+            self._thresholds[pack] = threshold
         self._detector.set_threshold(pack, threshold)
 
     def when_heard(self, start: int, end: int, deliver: Deliver) -> None:
@@ -161,37 +155,12 @@ class Listening:
             lost_samples=self._lost,
             reconnects=self._reconnects,
             events=self._events,
-            packs=tuple(self._pack_state(pack, scores[pack.name]) for pack in self.packs),
-        )
-
-    def _pack_state(self, pack: LoadedPack, scores: NDArray[np.float32]) -> PackState:
-        info = pack.pack.info
-        return PackState(
-            name=info.name,
-            version=info.version,
-            task=info.task,
-            labels=pack.pack.labels,
-            fires=tuple(threshold is not None for threshold in pack.pack.decoder.thresholds),
-            scores=tuple(round(float(score), 4) for score in scores),
-            threshold=self._thresholds[info.name],
-            configured_threshold=pack.threshold,
-            priority=pack.priority,
-            shed=info.name in self._overload.shed,
-            load=self._overload.pack_load(info.name),
-            signature=pack.signature,
+            packs=tuple(pack_state(pack, scores[pack.name], self._thresholds.get(pack.name), self._overload) for pack in self.packs),
         )
 
     def columns(self, after: int = -1) -> Columns:
         """The spectrogram after column `after`, at most the last minute."""
-        blocks = list(self._features)
-        if not blocks:
-            return Columns(after + 1, np.zeros((0, 0), np.uint8))
-        frames = np.concatenate([features for _, features in blocks])
-        first_frame = -(-max(blocks[0][0], 4 * (after + 1)) // 4) * 4
-        kept = frames[max(0, first_frame - blocks[0][0]) :]
-        kept = kept[: len(kept) // 4 * 4]
-        loudest = kept.reshape(len(kept) // 4, 4, frames.shape[1]).max(axis=1)
-        return Columns(first_frame // 4, (loudest.astype(np.int16) + 128).astype(np.uint8))
+        return self._spectrogram.columns(after)
 
     # ---- in the thread ----
 
@@ -259,8 +228,7 @@ class Listening:
         self._watch_silence(block)
         self.ring.write(block)
         events = self._detector.process(block)
-        self._features.append((self._frames, self._detector.features))
-        self._frames += len(self._detector.features)
+        self._spectrogram.add(self._detector.features)
         for event in events:
             self._publish(event)
         self._settle_requests()
@@ -279,17 +247,17 @@ class Listening:
     def _publish(self, event: Event) -> None:
         self._events += 1
         behind = (self._detector.position - event.end + self._backlog()) / SAMPLE_RATE_HZ
-        task = next(pack.pack.info.task for pack in self.packs if pack.name == event.model)
+        pack = next(pack for pack in self.packs if pack.name == event.model)
         self._bus.publish(
             Heard(
                 id=self._new_id(),
                 time=time.time() - behind,
                 input=self.config.name,
                 pack=event.model,
-                task=task,
+                task=pack.pack.info.task,
                 label=event.label,
                 score=event.score,
-                threshold=self._thresholds[event.model],
+                threshold=pack.threshold_of(event.label, self._thresholds.get(pack.name)),
                 start=event.start,
                 end=event.end,
             )

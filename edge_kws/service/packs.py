@@ -12,10 +12,10 @@ from edge_kws.service.config import PRIORITIES, PackConfig
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedPack:
-    """A pack, and what the config says of it: `threshold` and `priority` in force, `signature` shipped, signed or unsigned."""
+    """A pack, and what the config says of it: its threshold (None: the pack's own), its priority, and `shipped`, `signed` or `unsigned`."""
 
     pack: Pack
-    threshold: float
+    configured: float | None
     priority: int
     signature: str
 
@@ -23,6 +23,17 @@ class LoadedPack:
     def name(self) -> str:
         """The pack's own name."""
         return self.pack.info.name
+
+    @property
+    def threshold(self) -> float:
+        """The configured one, or the lowest of the pack's own."""
+        own = min(threshold for threshold in self.pack.decoder.thresholds if threshold is not None)
+        return own if self.configured is None else self.configured
+
+    def threshold_of(self, label: str, override: float | None) -> float:
+        """What a class has to reach while a person has set `override`, if any."""
+        own = self.pack.decoder.thresholds[self.pack.labels.index(label)]
+        return next(value for value in (override, self.configured, own, 1.0) if value is not None)
 
 
 def load_packs(configs: tuple[PackConfig, ...], where: str) -> tuple[LoadedPack, ...]:
@@ -43,12 +54,11 @@ def load_packs(configs: tuple[PackConfig, ...], where: str) -> tuple[LoadedPack,
 
 def _load(config: PackConfig) -> LoadedPack:
     pack = Pack.load(config.pack)
-    thresholds = [threshold for threshold in pack.decoder.thresholds if threshold is not None]
-    if not thresholds:
+    if all(threshold is None for threshold in pack.decoder.thresholds):
         raise ConfigError(f"{config.pack}: expected a pack with a class that can fire, found none; use another pack")
     return LoadedPack(
         pack=pack,
-        threshold=config.threshold if config.threshold is not None else min(thresholds),
+        configured=config.threshold,
         priority=config.priority if config.priority is not None else PRIORITIES.get(pack.info.task, 0),
         signature=_signature(config, pack),
     )

@@ -44,8 +44,7 @@ def run(config_path: Path) -> None:
     def on_signal(number: int, _: FrameType | None) -> None:
         (reload if number == signal.SIGHUP else stop).set()
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, on_signal)
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     journal = threading.Thread(target=_journal, args=(service,), name="journal", daemon=True)
     try:
         journal.start()
@@ -57,9 +56,11 @@ def run(config_path: Path) -> None:
                 reload.clear()
                 notifier.send("RELOADING=1")
                 service.reload()
-                notifier.send("READY=1")
+                if health.ready:
+                    notifier.send("READY=1")
             inputs = list(service.inputs.values())
             health.check(inputs)
+            service.tick()
             if all(entry.status == InputStatus.ENDED for entry in inputs):
                 log(Level.NOTICE, "every input has come to its end")
                 break
@@ -69,6 +70,8 @@ def run(config_path: Path) -> None:
             page.stop()
         service.stop()
         store.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _page(service: Service, config: ServiceConfig) -> Page | None:

@@ -3,61 +3,31 @@
 import errno
 import os
 import shutil
-import sqlite3
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_kws.errors import StoreError
-from edge_kws.service.clips import FRESH, ClipFolder, drawer
+from edge_kws.errors import EdgeKwsError, StoreError
+from edge_kws.service.clips import FRESH, ClipFolder
 from edge_kws.service.config import RetentionConfig
-from edge_kws.service.database import open_database
+from edge_kws.service.database import Guard, copy_rows, open_database, open_in_memory
 from edge_kws.service.records import Changed, Heard, InputStatus, Noticed
+from edge_kws.service.stored import Label, StoredEvent, Verdict, label_drawer
 
 DATABASE = "edge_kws.sqlite3"
 _RESERVE_BYTES = 32_000_000
 _KEPT_CHANGES = 10_000
 _PRUNE_EVERY = 500
-_NEGATIVE = "_unknown_"
 _NOTICE = "notice"
 _NUMBERED = ("events", "clips", "labels")
 _LABEL_COLUMNS = "id, event, time, input, pack, label, verdict"
 _EVENT_COLUMNS = ", ".join(field.name for field in fields(Heard))
 _EVENT_MARKS = ", ".join("?" for _ in fields(Heard))
-
-Verdict = Literal["false_wake", "correct"]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
-    """An event as it is kept: `verdict` is what a person said of it, `has_clip` whether its audio is on disk."""
-
-    event: Heard
-    verdict: str | None
-    has_clip: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON types: the event's own keys, `verdict` and `has_clip`."""
-        return {**self.event.to_json(), "verdict": self.verdict, "has_clip": self.has_clip}
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """What a person said: an event was `false_wake` or `correct`, or something was `missed` (then `event` is None)."""
-
-    id: int
-    event: int | None
-    time: float
-    input: str
-    pack: str
-    label: str
-    verdict: str
 
 
 class Store:
@@ -67,6 +37,11 @@ class Store:
         folder: made where it is not; readable by its owner only.
         retention: whether and how much audio is kept.
 
+    Attributes:
+        trouble: why everything is in memory only, empty when it is on disk.
+        clips: clips on disk.
+        clip_bytes: their size.
+
     Raises:
         ConfigError: (on construction) the folder cannot be written or holds a database of a newer version.
         StoreError: (from every method) the disk refuses; nothing was half done.
@@ -74,11 +49,17 @@ class Store:
 
     def __init__(self, folder: Path, retention: RetentionConfig) -> None:
         self.retention = retention
+        self._path = folder / DATABASE
         self._lock = threading.RLock()
-        self._database = open_database(folder / DATABASE)
         self._clips = ClipFolder(folder)
         self._since_prune = 0
-        self._reconcile()
+        self.trouble = ""
+        try:
+            self._database = open_database(self._path)
+            self._reconcile()
+        except StoreError as error:  # a full disk must not keep the daemon from hearing
+            self.trouble = str(error)
+            self._database = open_in_memory()
         self.clip_bytes, self.clips = self._totals()
         newest = [self._database.execute(f"SELECT ifnull(max(id), 0) FROM {table}").fetchone()[0] for table in _NUMBERED]
         self._last_id: int = max(newest)
@@ -87,6 +68,27 @@ class Store:
         """Closes the database."""
         with self._lock:
             self._database.close()
+
+    def try_disk_again(self) -> bool:
+        """Where the disk refused at the start: moves to it what has been kept in memory since, if it takes it now."""
+        with self._lock:
+            try:
+                database = open_database(self._path)
+            except EdgeKwsError:
+                return False
+            memory, self._database = self._database, database
+            try:
+                with self._transaction("events"):
+                    copy_rows(memory, database)
+                self._reconcile()
+            except StoreError:
+                self._database = memory
+                database.close()
+                return False
+            memory.close()
+            self.trouble = ""
+            self.clip_bytes, self.clips = self._totals()
+            return True
 
     def new_id(self) -> int:
         """An id higher than all before it, in every run: milliseconds since 1970, or the next number while the clock stands back."""
@@ -113,8 +115,10 @@ class Store:
     def keep_clip(self, clip: int, input_name: str, pcm: NDArray[np.int16], when: float) -> None:
         """Keeps an event's audio, and removes the oldest clips beyond the budget: those nobody labelled first."""
         with self._lock:
+            if self.trouble:
+                raise StoreError(self.trouble)
             label = self._label_of(clip)
-            self._write_clip(clip, input_name, pcm, when, FRESH if label is None else _drawer(label))
+            self._write_clip(clip, input_name, pcm, when, FRESH if label is None else label_drawer(label))
 
     # ---- what people ask ----
 
@@ -177,7 +181,7 @@ class Store:
                 if verdict is not None:
                     label = Label(self.new_id(), event, time.time(), heard.input, heard.pack, heard.label, verdict)
                     self._insert_label(label)
-                    self._file(event, _drawer(label))
+                    self._file(event, label_drawer(label))
                 else:
                     self._file(event, FRESH)
             return self.event(event)
@@ -188,8 +192,8 @@ class Store:
             said = Label(self.new_id(), None, time.time(), input_name, pack, label, "missed")
             with self._transaction("labels"):
                 self._insert_label(said)
-            if pcm is not None and self.retention.clips:
-                self._write_clip(said.id, input_name, pcm, said.time, _drawer(said))
+            if pcm is not None and self.retention.clips and not self.trouble:
+                self._write_clip(said.id, input_name, pcm, said.time, label_drawer(said))
             return said
 
     def thresholds(self) -> dict[tuple[str, str], float]:
@@ -234,11 +238,11 @@ class Store:
 
     # ---- inside ----
 
-    def _transaction(self, what: str) -> "_Guard":
-        return _Guard(self._database, what, writes=True)
+    def _transaction(self, what: str) -> Guard:
+        return Guard(self._database, what, writes=True)
 
-    def _reading(self, what: str) -> "_Guard":
-        return _Guard(self._database, what, writes=False)
+    def _reading(self, what: str) -> Guard:
+        return Guard(self._database, what, writes=False)
 
     def _label_of(self, event: int) -> Label | None:
         with self._reading("labels"):
@@ -315,40 +319,7 @@ class Store:
             self._prune()
 
 
-class _Guard:
-    """A transaction that is committed or rolled back; errors of database and disk become StoreError."""
-
-    def __init__(self, database: sqlite3.Connection, what: str, *, writes: bool) -> None:
-        self._database, self._what, self._writes = database, what, writes
-
-    def __enter__(self) -> None:
-        if self._writes:
-            try:
-                self._database.execute("BEGIN IMMEDIATE")
-            except sqlite3.Error as error:
-                raise self._refusal(error) from None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        try:
-            if self._writes and self._database.in_transaction:
-                self._database.execute("COMMIT" if error is None else "ROLLBACK")
-        except sqlite3.Error as failure:
-            if self._database.in_transaction:
-                self._database.execute("ROLLBACK")
-            raise self._refusal(failure) from None
-        if isinstance(error, sqlite3.Error | OSError):
-            raise self._refusal(error) from None
-
-    def _refusal(self, error: Exception) -> StoreError:
-        found = getattr(error, "strerror", None) or error
-        return StoreError(f"store: {self._what}: expected a disk that takes them, found: {found}; free space, or set state_folder")
-
-
 def _change_row(record: Changed | Noticed) -> tuple[float, str, str, str]:
     if isinstance(record, Noticed):
         return record.time, record.subject, _NOTICE, record.detail
     return record.time, record.input, record.status.value, record.detail
-
-
-def _drawer(label: Label) -> str:
-    return drawer(label.pack, _NEGATIVE if label.verdict == "false_wake" else label.label)

@@ -19,6 +19,7 @@ _WAITING_RECORDS = 10_000
 _WAITING_CLIPS = 16
 _GATHER_S = 0.2  # records that come together are committed together
 _RETRY_S = 2.0
+_DISK_AGAIN_S = 10.0
 _ROOM_BYTES = 1_000_000
 
 
@@ -38,6 +39,7 @@ class StoreWriter:
         self._clips: deque[_Clip] = deque(maxlen=_WAITING_CLIPS)
         self._lost = 0
         self._detail = ""
+        self._next_try = 0.0
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
 
     def start(self) -> None:
@@ -47,7 +49,8 @@ class StoreWriter:
     def stop(self) -> None:
         """Writes what waits, once, and ends."""
         self._subscription.close()
-        self._thread.join(10)
+        if self._thread.is_alive():
+            self._thread.join(10)
 
     def keep_clip(self, event: Heard, pcm: NDArray[np.int16]) -> None:
         """Takes a clip to be written; never waits."""
@@ -73,6 +76,7 @@ class StoreWriter:
             ending = self._subscription.closed
             self._gather(None if ending else 0.5)
             try:
+                self._watch_trouble()
                 self._write_records()
             except StoreError as error:
                 self._report(str(error))
@@ -80,7 +84,7 @@ class StoreWriter:
                 if not ending:
                     time.sleep(_RETRY_S)
             else:
-                self._report(self._write_clips())
+                self._report(self._write_clips() or self._store.trouble)
             if ending:
                 return
 
@@ -93,6 +97,12 @@ class StoreWriter:
                 self._lost += len(self._records) == _WAITING_RECORDS
                 self._records.append(record)
             record = self._subscription.get(0)
+
+    def _watch_trouble(self) -> None:
+        if self._store.trouble and time.monotonic() >= self._next_try:
+            self._next_try = time.monotonic() + _DISK_AGAIN_S
+            self._make_room()
+            self._store.try_disk_again()
 
     def _write_records(self) -> None:
         batch = list(self._records)

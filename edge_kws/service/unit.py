@@ -21,9 +21,11 @@ TimeoutStartSec=infinity
 WatchdogSec=60
 Restart=always
 RestartSec=2
+# A config that cannot be used does not get better by itself.
+RestartPreventExitStatus=2
 ExecStart={command}
 ExecReload=/bin/kill -HUP $MAINPID
-OOMScoreAdjust=-200
+Environment=PYTHONUNBUFFERED=1 MALLOC_ARENA_MAX=2
 """
 _SYSTEM = """\
 DynamicUser=yes
@@ -31,7 +33,8 @@ SupplementaryGroups=audio dialout
 StateDirectory={name}
 StateDirectoryMode=0700
 CacheDirectory={name}
-Environment=XDG_CACHE_HOME=/var/cache/{name} HOME=/var/lib/{name} PYTHONUNBUFFERED=1
+Environment=XDG_CACHE_HOME=/var/cache/{name} HOME=/var/lib/{name}
+OOMScoreAdjust=-200
 UMask=0077
 MemoryMax=300M
 TasksMax=64
@@ -67,7 +70,6 @@ DeviceAllow=char-ttyUSB rw
 # Not MemoryDenyWriteExecute: PortAudio's callbacks come through cffi, which makes them at run time; the microphone would not open.
 """
 _USER = """\
-Environment=PYTHONUNBUFFERED=1
 NoNewPrivileges=yes
 RestrictSUIDSGID=yes
 LockPersonality=yes
@@ -79,7 +81,7 @@ UMask=0077
 
 def unit_text(config: Path, *, user: bool) -> str:
     """The unit file that runs this very installation with `config`."""
-    command = f"{_quote(sys.executable)} -m edge_kws.cli.main service run --config {_quote(str(config))}"
+    command = f"{_quote(sys.executable)} -m edge_kws.service {_quote(str(config))}"
     after = (
         "After=pipewire.service pipewire-pulse.service pulseaudio.service"
         if user

@@ -30,6 +30,22 @@ def test_lock_knows_every_requirement(root: Path) -> None:
     assert {entry["name"] for entry in locked["metadata"]["requires-dev"]["dev"]} == dev
 
 
+def test_the_service_takes_nothing_heavy(root: Path) -> None:
+    """Everything that `pip install edge-kws[service]` brings with it, followed through the lock."""
+    locked = {package["name"]: package for package in _load(root / "uv.lock")["package"]}
+    project = locked["edge-kws"]
+    todo = [entry["name"] for entry in project["dependencies"] + project["optional-dependencies"]["service"]]
+    found: set[str] = set()
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.add(name)
+            todo += [entry["name"] for entry in locked[name].get("dependencies", [])]
+    assert {"paho-mqtt", "wyoming", "prometheus-client", "pydantic"} <= found
+    assert not found & {"tensorflow", "tensorflow-cpu", "torch", "keras", "scipy", "scikit-learn", "onnx", "onnxruntime", "pandas"}
+    assert len(found) < 60
+
+
 def test_uv_is_one_version(root: Path) -> None:
     pinned = re.search(r"^UV_VERSION := (\S+)$", (root / "Makefile").read_text(), re.MULTILINE)
     locked = next(package for package in _load(root / "uv.lock")["package"] if package["name"] == "uv")

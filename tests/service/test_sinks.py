@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-import queue
 import shutil
 import socket
 import subprocess
@@ -20,72 +19,8 @@ import numpy as np
 import pytest
 
 from edge_kws.detector import Detector
-from edge_kws.errors import ConfigError
-from edge_kws.service.config import parse_config
-from edge_kws.service.engine import Service
-from edge_kws.service.records import Heard
-from edge_kws.service.store import Store
 from tests.golden.loudness_pack import loudness_pack
-
-PATIENCE_S = 30
-RNG = np.random.default_rng(5)
-BURST = np.concatenate([RNG.integers(-30, 30, 24_000), RNG.integers(-6000, 6000, 8000), RNG.integers(-30, 30, 8000)]).astype(np.int16)
-
-
-class Fed:
-    """An audio source that yields what a test gives it, at once."""
-
-    description = "fed by a test"
-
-    def __init__(self):
-        self.queue = queue.Queue()
-        self.given = np.zeros(0, np.int16)
-
-    def give(self, pcm):
-        self.given = np.concatenate([self.given, pcm])
-        for start in range(0, len(pcm), 800):
-            self.queue.put(pcm[start : start + 800])
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, trace):
-        pass
-
-    def blocks(self):
-        while (block := self.queue.get()) is not None:
-            yield block
-
-
-class Running:
-    def __init__(self, folder, text):
-        pack = loudness_pack().write(folder / "loudness.tflite")
-        packs = f'packs = [{{pack = "{pack}", unsigned = true}}]\n'
-        self.config = parse_config(f'[[inputs]]\nname = "kitchen"\nsource = "stdin"\n{packs}{text}', "test.toml")
-        self.source = Fed()
-        self.store = Store(folder / "state", self.config.retention)
-        self.service = Service(folder / "test.toml", self.config, self.store, source=lambda _: self.source)
-        self.feed = self.service.subscribe()
-
-    def __enter__(self):
-        self.service.start()
-        return self
-
-    def __exit__(self, *_):
-        self.source.queue.put(None)
-        self.service.stop()
-        self.store.close()
-
-    def burst(self):
-        """Plays one burst and returns its event."""
-        self.source.give(BURST)
-        while not isinstance(record := self.feed.get(PATIENCE_S), Heard):
-            assert record is not None, "no event"
-        return record
-
-    def sink(self):
-        (state,) = self.service.snapshot().sinks
-        return state
+from tests.service.fed import BURST, PATIENCE_S, RNG, Running, until
 
 
 @pytest.fixture
@@ -101,14 +36,6 @@ def running(tmp_path):
     yield start
     for service in started:
         service.__exit__()
-
-
-def until(condition):
-    for _ in range(PATIENCE_S * 20):
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError("never came true")
 
 
 def free_port():
@@ -254,16 +181,22 @@ def test_prometheus_metrics_are_those_of_the_moment(running):
     assert "edge_kws_resident_memory_bytes" in text
 
 
-def test_a_port_in_use_is_one_line(tmp_path):
+def test_a_port_in_use_keeps_nobody_from_hearing_and_is_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("edge_kws.service.engine._TRY_SINKS_S", 0.0)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        for sink in (f'kind = "prometheus"\nport = {port}', f'kind = "wyoming"\nrole = "wake"\nport = {port}'):
+        for sink in (f'kind = "wyoming"\nrole = "wake"\nport = {port}', f'kind = "prometheus"\nport = {port}'):
             service = Running(tmp_path, f"[[sinks]]\n{sink}\n")
-            with pytest.raises(ConfigError, match=f"127.0.0.1:{port}: expected a free port"):
-                service.__enter__()
-            service.__exit__()
+            with service:
+                service.burst()
+                service.service.tick()
+                assert f"127.0.0.1:{port}: expected a free port" in service.sink().detail
+                if "prometheus" in sink:
+                    taken.close()
+                    service.service.tick()
+                    assert service.sink().status == "ok"
 
 
 # ---- MQTT ----
@@ -374,7 +307,7 @@ def test_a_killed_daemon_is_offline_by_its_last_will_and_a_stopped_one_at_once(t
 
 
 def test_an_event_that_finds_no_broker_in_time_is_lost_and_counted(running, broker, monkeypatch):
-    monkeypatch.setattr("edge_kws.service.sinks.mqtt._STALE_S", 0.3)
+    monkeypatch.setattr("edge_kws.service.sinks.mqtt._PATIENCE_S", 0.3)
     service = running(mqtt(broker))
     service.burst()
     until(lambda: service.sink().dropped == 1)

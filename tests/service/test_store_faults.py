@@ -117,6 +117,27 @@ def test_a_full_disk_costs_clips_before_events_and_never_the_ears(tmp_path):
     assert daemon.stop() == 0
 
 
+def test_a_disk_that_is_full_at_boot_does_not_keep_it_from_hearing(tmp_path):
+    (tmp_path / "home").mkdir()
+    mounted = tmp_path / "disk"
+    mounted.mkdir()
+    full = f'mount -t tmpfs -o size=4m tmpfs {mounted} && {{ cat /dev/zero > {mounted}/hog; exec "$0" "$@"; }}'
+    inside = ["unshare", "-Urm", "sh", "-c", full]
+    if not shutil.which("unshare") or subprocess.run([*inside, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this machine does not let us mount a small disk of our own")
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path / "home")}
+    daemon = Daemon(tmp_path, environment, config(tmp_path, mounted / "state"), before=inside)
+    feed(daemon)
+    assert "expected a disk with room" in daemon.wait_for(type="notice", subject="store")["detail"]
+    first = daemon.wait_for(type="event")["id"]
+    disk = Path(f"/proc/{daemon.process.pid}/root{mounted}")
+    (disk / "hog").unlink()
+    assert daemon.wait_for(type="notice", subject="store")["detail"] == "works again"
+    last = daemon.wait_for(type="event")["id"]
+    assert {first, last} <= kept_events(disk / "state", tmp_path / "copy", last)
+    assert daemon.stop() == 0
+
+
 def fill(path, done):
     """Takes every byte that becomes free, until told otherwise."""
     with path.open("wb", buffering=0) as hog:

@@ -65,6 +65,25 @@ def test_mute_until_the_average_is_full_and_after_reset() -> None:
     assert decoder.smoothed()[0] == pytest.approx(255 / 256)
 
 
+def test_a_threshold_can_be_set_for_all_classes_and_taken_back() -> None:
+    decoder = Decoder(DecoderConfig(thresholds=(None, 0.5, 0.9)))
+    posteriors = np.array([[0, 20, 100], [0, 100, 20]], np.int8)  # 0.5, 0.58, 0.89 and 0.5, 0.89, 0.58
+
+    def fired() -> list[tuple[int, int]]:
+        decoder.reset()
+        return [(d.step, d.class_index) for d in decoder.process(posteriors)]
+
+    assert fired() == [(0, 1), (1, 1)]
+    decoder.set_threshold(0.8)
+    assert fired() == [(0, 2), (1, 1)], "a class that never fires still never does"
+    decoder.set_threshold(0.95)
+    assert fired() == []
+    decoder.set_threshold(None)
+    assert fired() == [(0, 1), (1, 1)], "each its own again"
+    with pytest.raises(ConfigError, match="threshold"):
+        decoder.set_threshold(1.5)
+
+
 @pytest.mark.parametrize(
     "values",
     [

@@ -43,6 +43,14 @@ def test_choice_that_cannot_be_made(wanted, words):
         assert word in str(caught.value)
 
 
+def test_a_full_name_fits_after_its_card_number_changed():
+    assert choose(DEVICES, "USB Microphone: Audio (hw:3,0)").index == 4
+    assert choose(DEVICES, "USB Microphone: Audio #2 (hw:1,0)").index == 5
+    for wanted in ("(hw:3,0)", "USB (hw:3,0)"):
+        with pytest.raises(AudioError, match="fits no input device"):
+            choose(DEVICES, wanted)
+
+
 def test_no_device_at_all():
     with pytest.raises(AudioError, match=r"PortAudio lists none.*edge-kws devices"):
         choose([], None)

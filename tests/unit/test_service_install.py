@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from edge_kws.cli.main import main
 from edge_kws.errors import ConfigError
 from edge_kws.service import config as config_module
+from edge_kws.service.__main__ import main as service_main
 from edge_kws.service.config import parse_config
 from edge_kws.service.install import Installation, example_config
 from edge_kws.service.unit import unit_text
@@ -36,7 +37,7 @@ def test_the_example_shows_every_key_and_every_choice_in_it_is_valid():
         assert re.search(rf"\b{key}\b", example_config()), f"{key} is not in the example"
 
 
-def test_the_commands_print_example_and_check(tmp_path, capsys):
+def test_the_commands_print_example_and_check(tmp_path, capsys, monkeypatch):
     assert main(["service", "config", "--example"]) == 0
     path = tmp_path / "config.toml"
     path.write_text(capsys.readouterr().out)
@@ -45,9 +46,14 @@ def test_the_commands_print_example_and_check(tmp_path, capsys):
     path.write_text(path.read_text().replace('"marvin"', '"no such pack"'))
     assert main(["service", "config", "--check", str(path)]) == 2
     assert main(["service", "run", "--config", str(path)]) == 2
-    lines = capsys.readouterr().err.splitlines()
+    monkeypatch.setattr(sys, "argv", ["edge_kws.service", str(path)])
+    assert service_main() == 2
+    monkeypatch.setattr(sys, "argv", ["edge_kws.service"])
+    assert service_main() == 2
+    *lines, usage = capsys.readouterr().err.splitlines()
     assert all(line.startswith("edge-kws: error: no such pack: ") for line in lines)
-    assert len(lines) == 2
+    assert len(lines) == 3
+    assert usage.startswith("edge-kws: error: usage: ")
 
 
 @pytest.mark.parametrize("user", [False, True])
@@ -80,7 +86,7 @@ def test_the_unit_does_not_forbid_what_the_microphone_needs():
 def test_names_in_the_unit_are_quoted(monkeypatch):
     monkeypatch.setattr(sys, "executable", '/opt/a "b" %h $HOME/python')
     (line,) = [line for line in unit_text(CONFIG, user=False).splitlines() if line.startswith("ExecStart=")]
-    assert line.startswith('ExecStart="/opt/a \\"b\\" %%h $$HOME/python" -m edge_kws.cli.main service run')
+    assert line.startswith('ExecStart="/opt/a \\"b\\" %%h $$HOME/python" -m edge_kws.service "/etc/edge-kws/config.toml"')
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 
 from edge_kws.errors import ConfigError, StoreError
 from edge_kws.service import database
+from edge_kws.service import store as store_module
 from edge_kws.service.config import RetentionConfig
 from edge_kws.service.records import Changed, Heard, InputStatus, Noticed
 from edge_kws.service.store import DATABASE, Store
@@ -193,6 +194,33 @@ def test_a_folder_that_cannot_be_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="set state_folder"):
         Store(tmp_path / "file", KEEPING)
+
+
+def test_while_the_disk_takes_nothing_everything_is_kept_in_memory_and_moved_later(tmp_path, monkeypatch):
+    def refuse(path):
+        raise StoreError(f"{path}: full")
+
+    before = Store(tmp_path, KEEPING)
+    before.add([heard(1)])
+    before.close()
+    monkeypatch.setattr(store_module, "open_database", refuse)
+    store = Store(tmp_path, KEEPING)
+    assert "full" in store.trouble
+    assert store.new_id() > 1
+    store.add([heard(2)])
+    assert store.label(2, "false_wake") is not None
+    store.set_threshold("kitchen", "marvin", 0.5)
+    with pytest.raises(StoreError, match="full"):
+        store.keep_clip(2, "kitchen", pcm(2), 1.0)
+    assert store.try_disk_again() is False
+    monkeypatch.undo()
+    assert store.try_disk_again() is True
+    assert store.trouble == ""
+    assert [(stored.event, stored.verdict) for stored in store.events()] == [(heard(2), "false_wake"), (heard(1), None)]
+    assert store.thresholds() == {("kitchen", "marvin"): 0.5}
+    store.keep_clip(2, "kitchen", pcm(2), 1.0)
+    assert (store.clips, next(tmp_path.rglob("*.wav")).parent.name) == (1, "_unknown_")
+    store.close()
 
 
 def test_a_refused_write_leaves_nothing_half_done(store, monkeypatch):

@@ -13,7 +13,7 @@ class Sink(Protocol):
         ...
 
     def stop(self) -> None:
-        """Ends within a few seconds, whatever the other side does."""
+        """Ends within a few seconds, whatever the other side does; also where `start` was never called or failed."""
         ...
 
     def state(self) -> SinkState:

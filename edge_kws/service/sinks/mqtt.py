@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from paho.mqtt.client import Client, MQTTMessageInfo
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_kws import __version__
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from edge_kws.service.engine import Service
 
 _KEEPALIVE_S = 15
-_STALE_S = 10.0  # an older wake word must not switch anything on
+_PATIENCE_S = 10.0  # an old wake word must not switch anything on
 _STATUSES = ["starting", "listening", "silent", "away", "ended", "stopped"]
 
 
 class MqttSink:
-    """Publishes to a broker and reconnects for ever. Events that find no broker within ten seconds are dropped, counted."""
+    """Publishes to a broker and reconnects for ever. While it has been away for more than ten seconds, events are dropped, counted."""
 
     def __init__(self, config: MqttConfig, service: "Service") -> None:
         self._config = config
@@ -47,6 +47,7 @@ class MqttSink:
         self._connected = threading.Event()
         self._stopping = threading.Event()
         self._detail = "not connected yet"
+        self._away_since = time.monotonic()
         self._components: dict[str, dict[str, Any]] = {}
         self._prepare(self._client)
 
@@ -95,6 +96,8 @@ class MqttSink:
         self._announce(afresh=True)
 
     def _on_disconnect(self, client: Client, data: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
+        if self._connected.is_set():
+            self._away_since = time.monotonic()
         self._connected.clear()
         if not self._stopping.is_set():
             self._become(f"lost {self._config.host} ({reason}); tries again")
@@ -112,10 +115,13 @@ class MqttSink:
                 self._announce()
             return
         while not self._connected.wait(0.2):
-            if self._stopping.is_set() or time.time() - record.time > _STALE_S:
-                raise ConnectionError(f"no broker for {_STALE_S:.0f} s; an event is lost")
+            if self._stopping.is_set() or time.monotonic() - self._away_since > _PATIENCE_S:
+                raise ConnectionError(f"no broker for {_PATIENCE_S:.0f} s; an event is lost")
         event = {"event_type": record.label, "score": round(record.score, 3), "time": record.time, "id": record.id}
-        self._client.publish(f"{self._base}/{record.input}/{record.pack}/event", json.dumps(event), qos=1)
+        # QoS 0: what is not sent now must not be sent by the library when the broker returns.
+        sent = self._client.publish(f"{self._base}/{record.input}/{record.pack}/event", json.dumps(event), qos=0)
+        if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise ConnectionError("the broker went just now; an event is lost")
 
     def _announce(self, *, afresh: bool = False) -> None:
         """Discovery, where it changed or the broker may have forgotten it, and the state of every input; everything retained."""

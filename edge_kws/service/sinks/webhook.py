@@ -59,7 +59,8 @@ class WebhookSink:
         self._worker.stop()
         self._stopping.set()
         self._wake.set()
-        self._sender.join(5)
+        if self._sender.is_alive():
+            self._sender.join(5)
 
     def state(self) -> SinkState:
         """How the sink is now."""

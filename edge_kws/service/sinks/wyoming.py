@@ -52,6 +52,8 @@ class WyomingSink:
     def stop(self) -> None:
         """Closes the port and all connections."""
         self._role.stop()
+        if not self._thread.is_alive():
+            return
         try:
             asyncio.run_coroutine_threadsafe(self._server.stop(), self._loop).result(_START_S)
         except TimeoutError:

@@ -68,7 +68,7 @@ class WakeService:
         packs = self.packs()
         detector = Detector([pack.pack for pack in packs])
         for pack in packs:
-            detector.set_threshold(pack.name, pack.threshold)
+            detector.set_threshold(pack.name, pack.configured)
         return detector
 
 
