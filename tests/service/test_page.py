@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge_kws.errors import ConfigError
 from edge_kws.service.config import PageConfig
 from edge_kws.service.page import Page
+from edge_kws.service.page import server as server_module
 from edge_kws.service.page.connection import Connection
 from edge_kws.service.page.guard import Guard, Rules
 from edge_kws.service.page.hosts import Hosts
@@ -291,7 +291,7 @@ def page(tmp_path):
 
 
 def request(page, method, path, body=None, **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", page._config.port, timeout=30)
     connection.request(method, path, body, headers)
     answer = connection.getresponse()
     data = answer.read()
@@ -301,7 +301,7 @@ def request(page, method, path, body=None, **headers):
 
 def test_stream_brings_state_columns_and_records(page):
     running = page()
-    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", running._config.port, timeout=30)
     connection.request("GET", "/api/live")
     answer = connection.getresponse()
     assert answer.getheader("content-type") == "text/event-stream"
@@ -320,7 +320,7 @@ def test_only_so_many_streams(page):
     running = page()
     streams = []
     for _ in range(8):
-        connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", running._config.port, timeout=30)
         connection.request("GET", "/api/live")
         answer = connection.getresponse()
         answer.readline()
@@ -362,15 +362,24 @@ def test_behind_a_proxy_the_token_is_asked_for_too(page):
     assert request(running, "GET", "/", Host="other.example.org")[0] == 421
 
 
-def test_port_in_use_is_one_line(page):
+def test_port_in_use_is_said_once_and_tried_again(page, monkeypatch, capfd):
+    monkeypatch.setattr(server_module, "_RETRY_S", 0.05)
     running = page()
-    with pytest.raises(ConfigError, match=r"expected a free port, found: Address already in use"):
-        Page(running._service, PageConfig(port=running.port), running._state_folder).start()
+    second = Page(running._service, running._config, running._state_folder)
+    with running._service.subscribe() as records:
+        second.start()
+        assert "Address already in use" in records.get(30).to_json()["detail"]
+        running.stop()
+        while second._trouble:
+            threading.Event().wait(0.02)
+    assert capfd.readouterr().err.count("Address already in use") == 1
+    assert request(second, "GET", "/")[0] == 200
+    second.stop()
 
 
 def exchange(page, data):
     """Bytes in, bytes out, until the server closes."""
-    with socket.create_connection(("127.0.0.1", page.port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", page._config.port), timeout=30) as connection:
         connection.sendall(data)
         received = b""
         while piece := connection.recv(65_536):

@@ -4,6 +4,7 @@ import importlib.util
 import select
 import socket
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,13 +13,16 @@ from edge_kws.service.config import PageConfig
 from edge_kws.service.log import Level, log
 from edge_kws.service.page.hosts import Hosts, is_loopback
 from edge_kws.service.page.token import Lock, read_or_make
+from edge_kws.service.records import Noticed
 
 if TYPE_CHECKING:
     import uvicorn
 
     from edge_kws.service.engine import Service
 
+_Opened = tuple[socket.socket, Lock | None]
 _KNOCK_S = 0.25
+_RETRY_S = 3.0
 _BACKLOG = 64
 _STOP_S = 5.0
 _TOKEN_FILE = "page_token"
@@ -35,8 +39,7 @@ class Page:
         state_folder: where the token is kept.
 
     Attributes:
-        port: where it listens.
-        url: how it is reached from this machine, once started.
+        url: where it is, once started.
     """
 
     def __init__(self, service: "Service", config: PageConfig, state_folder: Path) -> None:
@@ -44,25 +47,14 @@ class Page:
         self._stopping = threading.Event()
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
-        self.port, self.url = config.port, ""
+        self._trouble = ""
+        self.url = ""
 
     def start(self) -> None:
-        """Opens the port. Raises ConfigError where packages, port or token cannot be had."""
-        config = self._config
-        for package in ("starlette", "uvicorn"):
-            if importlib.util.find_spec(package) is None:
-                raise ConfigError(f"page: expected the service's packages, found no {package}: pip install 'edge-kws[service]'")
-        listener = _listen(config.host, config.port)
-        self.port = listener.getsockname()[1]
-        self.url = f"http://{f'[{config.host}]' if ':' in config.host else config.host}:{self.port}/"
-        try:
-            lock = self._lock() if config.hosts or not is_loopback(config.host) else None
-        except ConfigError:
-            listener.close()
-            raise
-        self._thread = threading.Thread(target=self._serve, args=(listener, lock), name="page", daemon=True)
+        """Opens the port, now or, as long as that cannot be, again and again: a page that cannot be shown keeps no input from hearing."""
+        opened = self._open()
+        self._thread = threading.Thread(target=self._run, args=(opened,), name="page", daemon=True)
         self._thread.start()
-        log(Level.NOTICE, f"page: {self.url}")
 
     def stop(self) -> None:
         """Says goodbye to browsers and closes the port."""
@@ -71,6 +63,34 @@ class Page:
             self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(_STOP_S)
+
+    def _run(self, opened: _Opened | None) -> None:
+        while True:
+            if opened is not None:
+                self._serve(*opened)
+            if self._stopping.wait(_RETRY_S):
+                return
+            opened = self._open()
+
+    def _open(self) -> _Opened | None:
+        """The listening socket, and the lock where a token is asked for; None, having said why, where one of them cannot be had."""
+        config = self._config
+        try:
+            for package in ("starlette", "uvicorn"):
+                if importlib.util.find_spec(package) is None:
+                    raise ConfigError(f"page: expected the service's packages, found no {package}: pip install 'edge-kws[service]'")
+            self.url = f"http://{f'[{config.host}]' if ':' in config.host else config.host}:{config.port}/"
+            lock = self._lock() if config.hosts or not is_loopback(config.host) else None
+            listener = _listen(config.host, config.port)
+        except ConfigError as error:
+            if str(error) != self._trouble:
+                log(Level.ERROR, str(error))
+                self._service.bus.publish(Noticed(time.time(), "page", str(error)))
+            self._trouble = str(error)
+            return None
+        self._trouble = ""
+        log(Level.NOTICE, f"page: {self.url}")
+        return listener, lock
 
     def _lock(self) -> Lock:
         token, new = read_or_make(self._state_folder / _TOKEN_FILE)
@@ -86,7 +106,7 @@ class Page:
             try:
                 from edge_kws.service.page.application import guarded, serve, server
 
-                hosts = Hosts.of(self._config.host, self.port, self._config.hosts)
+                hosts = Hosts.of(self._config.host, self._config.port, self._config.hosts)
                 self._server = server(guarded(self._service, hosts, lock, self._stopping))
                 if not self._stopping.is_set():
                     serve(self._server, listener)
