@@ -88,10 +88,10 @@ def unlimited(service, *, token=TOKEN):
     return Guard(guard._app, Rules(Hosts.of("127.0.0.1", 8765, ()), lock, often, often))
 
 
-def ask(application, method, path, *, headers=None, body=b"", query=b""):
+def ask(application, method, path, *, headers=None, body: bytes | list[bytes] = b"", query=b""):
     """One request; returns status, headers and body. `body` may be a list of pieces."""
     headers = OWN if headers is None else headers
-    pieces = [body] if isinstance(body, bytes) else list(body)
+    pieces = list(body) if isinstance(body, list | tuple) else [body]
     messages = [{"type": "http.request", "body": piece, "more_body": i + 1 < len(pieces)} for i, piece in enumerate(pieces)]
     sent = []
 

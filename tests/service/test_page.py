@@ -278,7 +278,7 @@ def page(tmp_path):
 
     def start(**config):
         service, store = open_service(tmp_path, rounds=1, page=PageConfig(**{"port": free_port()} | config))
-        page = Page(service, service.config.page, service.config.state_folder)
+        page = Page(service, service.config.page, tmp_path / "state")
         running.append((page, service, store))
         page.start()
         return page

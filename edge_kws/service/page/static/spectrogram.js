@@ -128,16 +128,20 @@ export class Spectrogram {
     const style = getComputedStyle(this.#canvas);
     context.font = `600 ${12 * scale}px ${style.fontFamily}`;
     context.textBaseline = "bottom";
+    const taken = [-Infinity, -Infinity];
     for (const [column, label] of this.#marks) {
       const x = (column - start) * a_column;
       if (x < -200 * scale || x > this.#canvas.width) continue;
       const width = context.measureText(label).width + 10 * scale;
       context.fillStyle = style.getPropertyValue("--bar-hot");
       context.fillRect(x - scale, 0, 2 * scale, height);
-      const left = Math.max(0, x - width);
-      context.fillRect(left, height - 20 * scale, width, 20 * scale);
+      const left = x - width;
+      const row = left >= taken[0] ? 0 : 1;
+      taken[row] = x + 2 * scale;
+      const foot = height - 22 * scale * row;
+      context.fillRect(left, foot - 20 * scale, width, 20 * scale);
       context.fillStyle = "#1b1206";
-      context.fillText(label, left + 5 * scale, height - 3 * scale);
+      context.fillText(label, left + 5 * scale, foot - 3 * scale);
     }
   }
 }
