@@ -68,6 +68,7 @@ class Service:
         self._clip_subscription = self.bus.subscribe()
         self._clipper = threading.Thread(target=self._request_clips, name="clips", daemon=True)
         self._lock = threading.RLock()
+        self._first_id = store.new_id()  # an older event is of another run, its positions are not ours
         self._started, self._started_monotonic = time.time(), time.monotonic()
 
     def start(self) -> None:
@@ -223,7 +224,7 @@ class Service:
         """An event's audio as a WAV file: from disk if kept, else from RAM while it is still there; None when it has gone."""
         kept = self.store.clip(event)
         stored = None if kept is not None else self.store.event(event)
-        if stored is None or stored.event.input not in self._inputs or stored.event.time < self._started:
+        if stored is None or stored.event.input not in self._inputs or event < self._first_id:
             return kept
         ring = self._inputs[stored.event.input].ring
         start, end = self._clip_span(stored.event)

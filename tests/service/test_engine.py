@@ -59,6 +59,15 @@ def test_without_retention_audio_is_in_memory_only(service, tmp_path):
     assert not list(tmp_path.rglob("*.wav"))
 
 
+def test_an_event_of_another_run_has_no_audio_in_memory(tmp_path):
+    with Running(tmp_path, "") as service:
+        event = service.burst()
+        until(lambda: service.store.event(event.id) is not None)
+    with Running(tmp_path, "") as service:
+        service.burst()
+        assert service.service.clip(event.id) is None
+
+
 def test_with_retention_the_clip_is_kept_sample_by_sample_and_filed_when_labelled(keeping, tmp_path):
     event = keeping.burst()
     until(lambda: keeping.store.clips == 1)
