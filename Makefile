@@ -26,7 +26,7 @@ PYTEST := $(BIN)/pytest -n $(JOBS) --dist worksteal
 SOURCES := $(wildcard edge_kws boards/edge_kws_boards converters/edge_kws_converters quantization/edge_kws_quantization tests benchmarks examples hatch_build.py)
 
 # A C++ compiler (the header serves both), sound devices, speech, sanitizers and fuzzer, and what mediapipe loads.
-TEST_PACKAGES := g++ libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins espeak-ng mosquitto mosquitto-clients systemd clang libclang-rt-dev libgl1 libegl1 libgles2
+TEST_PACKAGES := g++ chromium libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins espeak-ng mosquitto mosquitto-clients systemd clang libclang-rt-dev libgl1 libegl1 libgles2
 ifeq ($(shell uname -m),x86_64)
 # Not the gcc-multilib metapackage: it conflicts with every cross compiler.
 TEST_PACKAGES += $(shell gcc -dumpversion 2>/dev/null | sed -n 's/^\([0-9]*\).*/gcc-\1-multilib/p')

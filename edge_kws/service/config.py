@@ -17,6 +17,7 @@ _Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
 _Line = Annotated[str, StringConstraints(min_length=1, max_length=400, pattern=r"^[^\x00-\x1f\x7f]*$")]
 _Argument = Annotated[str, StringConstraints(max_length=4000, pattern=r"^[^\x00]*$")]
 _Seconds = Annotated[float, Field(ge=0, le=30)]
+_HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,252}(:[0-9]{1,5})?$")]
 _Port = Annotated[int, Field(ge=1, le=65535)]
 _Fraction = Annotated[float, Field(gt=0, le=1)]
 
@@ -155,6 +156,7 @@ class PageConfig(_Section):
     enabled: bool = True
     host: _Line = "127.0.0.1"
     port: _Port = 8765
+    hosts: tuple[_HostName, ...] = Field(default=(), max_length=32, description="names under which a reverse proxy shows the page")
 
 
 class ServiceConfig(_Section):

@@ -11,6 +11,7 @@ from edge_kws.service.engine import Service
 from edge_kws.service.health import Health
 from edge_kws.service.log import Level, log
 from edge_kws.service.notify import Notifier
+from edge_kws.service.page import Page
 from edge_kws.service.records import Changed, InputStatus
 from edge_kws.service.store import Store
 
@@ -37,6 +38,7 @@ def run(config_path: Path) -> None:
     notifier = Notifier()
     store = Store(state_folder(config), config.retention)
     service = Service(config_path, config, store)
+    page: Page | None = None
     stop, reload = threading.Event(), threading.Event()
 
     def on_signal(number: int, _: FrameType | None) -> None:
@@ -47,6 +49,7 @@ def run(config_path: Path) -> None:
     try:
         journal.start()
         service.start()
+        page = _page(service, config)
         health = Health(service.bus, notifier)
         while not stop.wait(_TICK_S):
             if reload.is_set():
@@ -63,10 +66,21 @@ def run(config_path: Path) -> None:
                 break
     finally:
         notifier.send("STOPPING=1")
+        if page is not None:
+            page.stop()
         service.stop()
         store.close()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _page(service: Service, config: ServiceConfig) -> Page | None:
+    """The page, started, if the config wants one."""
+    if not config.page.enabled:
+        return None
+    page = Page(service, config.page, state_folder(config))
+    page.start()
+    return page
 
 
 def _journal(service: Service) -> None:
