@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -91,7 +91,7 @@ def import_microwakeword(path: Path, license: str = NOT_STATED) -> Pack:
         labels=[re.sub(r"\s+", "_", manifest.wake_word.strip().lower())],
         threshold=min(1.0, threshold),
         average_window=micro.sliding_window_size,
-        frontend=FrontendConfig(**{**ESPHOME_FRONTEND.to_dict(), "hop_ms": micro.feature_step_size}),
+        frontend=replace(ESPHOME_FRONTEND, hop_ms=micro.feature_step_size),
         origin=Origin(
             source=manifest.website or f"microWakeWord model by {manifest.author}",
             license=license,

@@ -22,6 +22,7 @@ COMMANDS = {
     "train": "Train a recipe into a pack.",
     "evaluate": "Measure a pack on recordings.",
     "convert": "Compile a model to C, or turn it into a C array.",
+    "export": "Write a pack in the form that another runtime takes.",
     "import": "Make a pack of a model that was trained elsewhere.",
     "report": "Show what a compiled model costs on a core or an emulated board, layer by layer.",
 }
