@@ -1,5 +1,6 @@
 """`edge-kws`: finds the command, imports that one only, and turns its errors into one line."""
 
+import keyword
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -9,7 +10,8 @@ import typer
 from edge_kws import __version__
 from edge_kws.errors import EdgeKwsError
 
-# In the order a newcomer meets them. Each lives in cli/<name>.py as a function of that name, or a typer.Typer of sub-commands.
+# In the order a newcomer meets them. Each lives in cli/<name>.py as a function of that name, or a typer.Typer of sub-commands;
+# a word of Python gets a _ after it there.
 COMMANDS = {
     "demo": "Hear and see the shipped packs detect recorded words.",
     "models": "List the packs shipped with the project.",
@@ -21,6 +23,8 @@ COMMANDS = {
     "train": "Train a recipe into a pack.",
     "evaluate": "Measure a pack on recordings.",
     "convert": "Compile a model to C, or turn it into a C array.",
+    "export": "Write a pack in the form that another runtime takes.",
+    "import": "Make a pack of a model that was trained elsewhere.",
     "report": "Show what a compiled model costs on a core or an emulated board, layer by layer.",
     "boards": "List the boards that firmware can be built for.",
     "build": "Build a firmware image out of packs.",
@@ -75,7 +79,8 @@ def _application(words: Sequence[str]) -> typer.Typer:
     application.callback()(_options)
     wanted = next((word for word in words if not word.startswith("-")), None)
     for name, help_line in COMMANDS.items():
-        found = getattr(import_module(f"edge_kws.cli.{name}"), name) if name == wanted else _unloaded
+        python = f"{name}_" if keyword.iskeyword(name) else name
+        found = getattr(import_module(f"edge_kws.cli.{python}"), python) if name == wanted else _unloaded
         if isinstance(found, typer.Typer):
             application.add_typer(found, name=name, help=help_line)
         else:

@@ -12,9 +12,9 @@ LABELS = ("_quiet_", "loud")
 _EVEN = 110  # int8 steps above -128 of the mean feature at which both classes are equally likely
 
 
-def loudness_pack(name: str = "loudness") -> Pack:
+def loudness_pack(name: str = "loudness", frontend: FrontendConfig | None = None, min_consecutive: int = 2) -> Pack:
     """FULLY_CONNECTED over the whole window, then SOFTMAX; fires once at the beginning of a loud sound."""
-    frontend = FrontendConfig()
+    frontend = frontend or FrontendConfig()
     model = _loudness_model(frontend)
     windows = np.stack([np.full((WINDOW_FRAMES, frontend.mel_bins), value, np.int8) for value in (-128, -10, 60)])
     return tiny_pack(
@@ -24,7 +24,7 @@ def loudness_pack(name: str = "loudness") -> Pack:
         task="wake_word",
         labels=LABELS,
         frontend=frontend,
-        decoder=DecoderConfig(thresholds=(None, 0.6), average_window=2, min_consecutive=2, refractory_steps=40),
+        decoder=DecoderConfig(thresholds=(None, 0.6), average_window=2, min_consecutive=min_consecutive, refractory_steps=40),
     )
 
 

@@ -1,4 +1,4 @@
-"""Graph -> TFLite flatbuffer: what the ONNX reader makes, in the form that LiteRT runs, packs carry and every other writer takes."""
+"""Graph -> TFLite flatbuffer: the form that LiteRT runs, packs carry and every other writer takes. For ONNX and unrolled graphs."""
 
 from importlib import import_module
 from typing import Any
@@ -10,6 +10,7 @@ _ACTIVATIONS = {"none": 0, "relu": 1, "relu_n1_to_1": 2, "relu6": 3}
 _OPERATORS: dict[str, tuple[int, int, str]] = {
     "add": (0, 2, "Add"),
     "average_pool_2d": (1, 2, "Pool2D"),
+    "concatenation": (2, 2, "Concatenation"),
     "conv_2d": (3, 3, "Conv2D"),
     "depthwise_conv_2d": (4, 3, "DepthwiseConv2D"),
     "fully_connected": (9, 4, "FullyConnected"),
@@ -25,6 +26,8 @@ _OPERATORS: dict[str, tuple[int, int, str]] = {
     "pad": (34, 2, "Pad"),
     "mean": (40, 2, "Reducer"),
     "sub": (41, 2, "Sub"),
+    "strided_slice": (45, 2, "StridedSlice"),
+    "split_v": (102, 2, "SplitV"),
     "quantize": (114, 2, "Quantize"),
 }
 """Graph operator -> builtin code, version with int8, options table."""
@@ -84,6 +87,12 @@ def _operator(schema: Any, graph: Graph, node: Node, codes: list[str]) -> Any:
         options.fusedActivationFunction = _ACTIVATIONS[node.activation]
     if node.op == "reshape":
         options.newShape = list(graph.tensors[node.outputs[0]].shape)
+    if node.op == "concatenation":
+        options.axis = node.options["axis"]
+    if node.op == "strided_slice":
+        options.beginMask, options.endMask = node.options["begin_mask"], node.options["end_mask"]
+    if node.op == "split_v":
+        options.numSplits = len(node.outputs)
     if node.op == "softmax":
         options.beta = node.options["beta"]
     if node.op == "mean":
