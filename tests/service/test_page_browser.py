@@ -48,8 +48,8 @@ def own_world(tmp_path, root):
     """For tests that do not."""
     made = []
 
-    def make(*, clips=False):
-        made.append(World(tmp_path, root, clips=clips))
+    def make(**settings):
+        made.append(World(tmp_path, root, **{"clips": False} | settings))
         return made[-1]
 
     yield make
@@ -64,15 +64,15 @@ class Looking:
         self._browser = browser
         self.contexts, self.complaints = [], []
 
-    def __call__(self, world, **settings):
+    def __call__(self, world, *, fragment="", locked=False, **settings):
         context = self._browser.new_context(**{"viewport": {"width": 390, "height": 844}} | settings)
         self.contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(PATIENCE_S * 1000)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
-        page.goto(world.url)
-        page.wait_for_selector("#events > li")
+        page.goto(world.url + fragment)
+        page.wait_for_selector("#login" if locked else "#events > li")
         return page
 
 
@@ -190,6 +190,22 @@ def test_input_that_hears_nothing_is_an_alarm_not_a_still_picture(own_world, loo
     until(page, text_is("#alarm", "kitchen is not heard"))
     assert page.locator("article > header .chip").inner_text() == "Away"
     assert "Not heard now" in page.locator("figure").inner_text()
+
+
+def test_token_by_form_and_by_link(own_world, look):
+    world = own_world(page='host = "0.0.0.0"')
+    token = (world.folder / "state" / "page_token").read_text().strip()
+    page = look(world, locked=True)
+    page.get_by_label("Token").fill("guess")
+    page.keyboard.press("Enter")
+    until(page, text_is("#login-error", "that is not the token"))
+    page.get_by_label("Token").fill(token)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#events > li")
+    assert page.evaluate("document.cookie") == ""
+    page = look(world, fragment=f"#token={token}")
+    assert page.url == world.url
+    look.complaints.clear()  # Chromium reports each 401 and 403
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
