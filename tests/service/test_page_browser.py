@@ -48,8 +48,8 @@ def own_world(tmp_path, root):
     """For tests that do not."""
     made = []
 
-    def make(**settings):
-        made.append(World(tmp_path, root, **{"clips": False} | settings))
+    def make(*, clips=False, page=""):
+        made.append(World(tmp_path, root, clips=clips, page=page))
         return made[-1]
 
     yield make
