@@ -5,6 +5,7 @@
 #   make lint type               ruff, pyright           make bench      the README's figures
 #   make bench-mcu               instructions and memory on emulated microcontrollers
 #   make soak                    hours of audio through the daemon
+#   make bench-host              CPU and memory on this machine, beside other programs
 #   make clean                   drop what was built (rm -r .venv drops the environment too)
 #
 # System packages come through apt: by itself as root, with sudo when YES=1, otherwise the command to run is printed.
@@ -34,7 +35,9 @@ endif
 # Cross compilers and emulators: firmware is tested and measured on emulated boards.
 BOARD_PACKAGES := gcc-arm-none-eabi libnewlib-arm-none-eabi gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-arm qemu-system-misc
 
-.PHONY: help demo setup test test-slow test-all lint type bench bench-mcu soak clean test-packages board-packages
+PEERS := pyopen-wakeword==1.1.0 openwakeword==0.5.1 silero-vad==6.2.3
+
+.PHONY: help demo setup test test-slow test-all lint type bench bench-mcu bench-host soak clean test-packages board-packages
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -66,7 +69,7 @@ type: .venv/.dev
 	@echo "edge_kws: pyright (strict)"
 	@$(BIN)/pyright
 
-bench: .venv/.dev board-packages
+bench: .venv/.dev board-packages build/peers
 	@shopt -s nullglob; for script in benchmarks/[a-z]*.py; do echo "edge_kws: $$script"; $(BIN)/python "$$script"; done
 
 bench-mcu: .venv/.dev board-packages
@@ -74,6 +77,9 @@ bench-mcu: .venv/.dev board-packages
 
 soak: .venv/.dev
 	@$(BIN)/python benchmarks/soak.py $(ARGS)
+
+bench-host: .venv/.dev build/peers
+	@$(BIN)/python benchmarks/host.py $(ARGS)
 
 clean:
 	@rm -rf build dist .pytest_cache .ruff_cache .hypothesis edge_kws/libekws_host.*
@@ -108,6 +114,13 @@ board-packages: | build
 
 build:
 	@mkdir -p $@
+
+# Programs that benchmarks/host.py measures beside us, apart from the environment: without their dependencies, because silero-vad names
+# PyTorch (2 GB) and openWakeWord an old runtime, and neither is needed for their ONNX models.
+build/peers: pyproject.toml | .venv/.dev build
+	@echo "edge_kws: installing peers for the benchmark into build/peers"
+	@$(UV) pip install -q --python $(BIN)/python --target $@ --no-deps $(PEERS)
+	@touch $@
 
 $(BIN)/uv: | build
 	@echo '#include <stdint.h>' | cc -shared -x c - -o build/probe.so 2>/dev/null || { $(call install,gcc libc6-dev,exit 1); }

@@ -1,13 +1,16 @@
 """What a model and the front end cost on microcontroller cores: exact instruction counts and memory, beside the peers'.
 
     make bench-mcu                                 the table, and benchmarks/results/mcu.json
-    benchmarks/mcu.py --cores m4,m55 --layers      some cores; instructions of each function too
+    benchmarks/mcu.py --cores m4,m55               some cores; the results keep their rows of the others
+    benchmarks/mcu.py --layers                     instructions of each function too; nothing is written
 
 Counts are of instructions executed under QEMU, not cycles. Models nobody here wrote are read from --models.
+M4 and M55 are measured with GCC and, where it is installed, with clang-19.
 """
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -30,6 +33,9 @@ RESULTS: Final = ROOT / "benchmarks" / "results" / "mcu.json"
 MODELS: Final = ROOT.parent / "shared" / "data" / "models"
 FOREIGN: Final = ("kws_ref_model", "str_ww_ref_model", "micro_speech_quantized")
 CORES: Final = ("m0plus", "m3", "m4", "m7", "m33", "m55", "rv32")
+CLANG: Final = "clang-19"
+CLANG_CORES: Final = ("m4", "m55")
+"""Cores that are measured with clang too, where it is installed."""
 HOPS_A_SECOND: Final = 100
 
 
@@ -145,6 +151,16 @@ def with_frontend(model: Row, frontend: Row) -> Row:
     )
 
 
+def boards(cores: list[str]) -> list[EmulatedBoard]:
+    """A board for each core and compiler."""
+    found: list[EmulatedBoard] = []
+    for core in cores:
+        found.append(BOARDS[core])
+        if core in CLANG_CORES and shutil.which(CLANG):
+            found.append(replace(BOARDS[core], clang=CLANG))
+    return found
+
+
 def measure(board: EmulatedBoard, models: Path, folder: Path, layers: bool) -> Iterator[Row]:
     """Every row of a core."""
 
@@ -185,6 +201,16 @@ def print_row(row: Row | Peer) -> None:
     print(f"| {row.model} | {row.core} | {runtime} | {row.unit} | {numbers} | {exact} |", flush=True)
 
 
+def write(rows: list[Row], cores: list[str]) -> None:
+    """The results file: of these cores the new rows, of others those that it has."""
+    kept = [Row(**row) for row in json.loads(RESULTS.read_text())] if RESULTS.exists() else []
+    order = list(BOARDS)
+    merged = sorted((*(row for row in kept if row.core not in cores), *rows), key=lambda row: order.index(row.core))
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text("[\n" + ",\n".join(f"  {json.dumps(asdict(row))}" for row in merged) + "\n]\n")
+    print(f"written: {RESULTS.relative_to(ROOT)}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cores", default=",".join(CORES), help=f"comma-separated, of {', '.join(BOARDS)}")
@@ -199,16 +225,16 @@ def main() -> None:
     rows: list[Row] = []
     print(f"| model | core | runtime or compiler | unit | {' | '.join(_HEADINGS)} |\n|---|---|---|---|{'---|' * len(_HEADINGS)}")
     with tempfile.TemporaryDirectory() as folder:
-        for core in cores:
-            for row in measure(BOARDS[core], arguments.models, Path(folder) / core, arguments.layers):
-                for peer in (p for p in PEERS if (p.model, p.core) == (row.model, row.core)):
+        for board in boards(cores):
+            for row in measure(board, arguments.models, Path(folder) / board.name / (board.clang or "gcc"), arguments.layers):
+                for peer in (p for p in PEERS if (p.model, p.core) == (row.model, row.core) and not board.clang):
                     print_row(peer)
                 print_row(row)
                 rows.append(row)
-    if not arguments.layers and cores == list(CORES):
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text("[\n" + ",\n".join(f"  {json.dumps(asdict(row))}" for row in rows) + "\n]\n")
-        print(f"written: {RESULTS.relative_to(ROOT)}")
+    if not shutil.which(CLANG) and set(cores) & set(CLANG_CORES):
+        print(f"mcu: {CLANG} is not installed: its rows are left out and nothing is written (Debian: {CLANG})", file=sys.stderr)
+    elif not arguments.layers:
+        write(rows, cores)
     if wrong := [f"{row.model} on {row.core}" for row in rows if not row.bit_exact]:
         raise SystemExit(f"mcu: not bit-exact: {'; '.join(wrong)}")
 

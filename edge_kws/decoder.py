@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_kws.errors import ConfigError
-from edge_kws.native import library
+from edge_kws.native import address, library
 
 _NEVER: Final = 65535
 _MAX_CLASSES: Final = 64
@@ -167,7 +167,7 @@ class Decoder:
         if len(posteriors) > len(self._found):
             self._found = (_DetectionC * len(posteriors))()
         found = self._found
-        count = self._process(self._self, posteriors.ctypes.data, len(posteriors), found, len(found))
+        count = self._process(self._self, address(posteriors), len(posteriors), found, len(found))
         first, self._steps = self._steps, self._steps + len(posteriors)
         return [Detection(first + d.step, d.class_index, d.score / 65536) for d in found[:count]] if count else []
 

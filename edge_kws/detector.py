@@ -40,7 +40,6 @@ class _Listener:
         self.decoder = Decoder(pack.decoder)
         self._stride = pack.inference_stride_hops
         self._stream = runner.stream(self._stride)
-        self._next = 0
         self.origin = 0
         self.paused = False
         self.cpu_ns = 0
@@ -48,17 +47,13 @@ class _Listener:
     def reset(self, origin: int) -> None:
         self.decoder.reset()
         self._stream.reset()
-        self._next = 0
         self.origin = origin
 
     def process(self, features: NDArray[np.int8]) -> Iterator[tuple[str, float, int]]:
         """Features (frames, mel_bins) that follow the last ones -> (label, score, last frame) of each detection."""
-        # Window n covers frames n * stride .. n * stride + length - 1 since reset, whatever the chunks.
-        for posteriors in self._stream.process(features):
-            last_frame = self._next * self._stride + self.window_frames - 1
-            for detection in self.decoder.process(posteriors[np.newaxis]):
-                yield self.labels[detection.class_index], detection.score, last_frame
-            self._next += 1
+        # Window n, whose posteriors are the decoder's step n, covers frames n * stride .. n * stride + length - 1 since reset.
+        for detection in self.decoder.process(self._stream.process(features)):
+            yield self.labels[detection.class_index], detection.score, detection.step * self._stride + self.window_frames - 1
 
 
 class Detector:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from edge_kws.errors import FrontendError
 from edge_kws.events import SAMPLE_RATE_HZ
-from edge_kws.native import library
+from edge_kws.native import address, library
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
@@ -321,8 +321,10 @@ class Frontend:
         )
         self._bank_configs = [_bank_config_c(c, t) for c, t in zip(configs, self._bank_tables, strict=True)]
         self._spectrum = _SpectrumC()
+        self._spectrum_pointer = ctypes.byref(self._spectrum)
+        self._frames_type = _FramesC * len(configs)
         self._banks = (_BankC * len(configs))()
-        if self._library.ekws_spectrum_init(ctypes.byref(self._spectrum), ctypes.byref(self._spectrum_config)) != 0:
+        if self._library.ekws_spectrum_init(self._spectrum_pointer, ctypes.byref(self._spectrum_config)) != 0:
             raise FrontendError(f"front end: the C library refused window and hop of {configs[0]}")
         for bank, config_c, config in zip(self._banks, self._bank_configs, configs, strict=True):
             if self._library.ekws_bank_init(ctypes.byref(bank), ctypes.byref(config_c)) != 0:
@@ -330,7 +332,7 @@ class Frontend:
 
     def reset(self) -> None:
         """Forgets all audio."""
-        self._library.ekws_spectrum_reset(ctypes.byref(self._spectrum))
+        self._library.ekws_spectrum_reset(self._spectrum_pointer)
         for bank in self._banks:
             self._library.ekws_bank_reset(ctypes.byref(bank))
 
@@ -348,11 +350,12 @@ class Frontend:
 
     def _process(self, pcm: NDArray[np.int16], member: str, dtype: type[_Scalar]) -> tuple[NDArray[_Scalar], ...]:
         pcm = _checked(pcm, np.int16, 1)
-        spectrum = ctypes.byref(self._spectrum)
-        count = self._count(spectrum, len(pcm))
-        outputs = tuple(np.empty((count, c.mel_bins), dtype) for c in self.configs)
-        frames = (_FramesC * len(outputs))(*(_FramesC(**{member: out.ctypes.data}) for out in outputs))
-        self._run(spectrum, self._banks, len(outputs), pcm.ctypes.data, len(pcm), frames, count)
+        count = self._count(self._spectrum_pointer, len(pcm))
+        outputs = tuple([np.empty((count, c.mel_bins), dtype) for c in self.configs])
+        frames = self._frames_type()
+        for frame, out in zip(frames, outputs, strict=True):
+            setattr(frame, member, address(out))
+        self._run(self._spectrum_pointer, self._banks, len(outputs), address(pcm), len(pcm), frames, count)
         return outputs
 
 

@@ -24,13 +24,13 @@ from edge_kws.frontend import FrontendConfig
 from edge_kws.pack_archive import append_archive, read_golden, split_archive, write_golden
 from edge_kws.pack_checks import check_agreement, check_hashes, replay
 from edge_kws.pack_flatbuffer import check_model_identifier, unwrap, wrap
-from edge_kws.pack_info import DataSource, Measurement, PackInfo, Provenance, make_info, read_info
+from edge_kws.pack_info import DataSource, Measurement, PackInfo, Provenance, TrainingSpan, make_info, read_info
 from edge_kws.pack_metadata import LABELS_FILE, check_metadata, write_metadata
 from edge_kws.pack_signature import SIGNATURE_BYTES
 from edge_kws.resources import shipped_packs
 from edge_kws.runners.litert import LiteRtRunner
 
-__all__ = ["MAX_PACK_BYTES", "DataSource", "Golden", "Measurement", "Pack", "PackInfo", "Provenance", "build_pack"]
+__all__ = ["MAX_PACK_BYTES", "DataSource", "Golden", "Measurement", "Pack", "PackInfo", "Provenance", "TrainingSpan", "build_pack"]
 
 MAX_PACK_BYTES = 16 * 1024 * 1024
 INFO_FILE, GOLDEN_FILE, SIGNATURE_FILE = "edge_kws.json", "golden.npz", "edge_kws.sig"

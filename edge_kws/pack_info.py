@@ -3,7 +3,17 @@
 import json
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from edge_kws.errors import PackError
 
@@ -69,13 +79,34 @@ class DataSource(_Strict):
     note: Line = ""
 
 
-class Provenance(_Strict):
-    """Where the model comes from: commit of this repository, seed, UTC time of creation (ISO 8601), versions of the tools."""
+class TrainingSpan(_Strict):
+    """Epochs in a row that one commit of this repository trained."""
 
     commit: Line
+    epochs: Annotated[int, Field(ge=1)]
+
+
+class Provenance(_Strict):
+    """Where the model comes from.
+
+    Attributes:
+        commit: of this repository, which exported and measured the model.
+        training: which commits trained it, in order; empty where that was not recorded.
+        seed: of the recipe.
+        created: UTC time of the export (ISO 8601).
+        tool_versions: of the tools at the export.
+    """
+
+    commit: Line
+    training: Annotated[list[TrainingSpan], Field(max_length=1000)] = []
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     created: Line
     tool_versions: Annotated[dict[Line, Line], Field(max_length=64)]
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Packs from before `training` keep their bytes, which signatures cover.
+        return {key: value for key, value in serialise(self).items() if key != "training" or value}
 
 
 class PackInfo(_Strict):

@@ -1,6 +1,7 @@
 """What all tests share: where the recordings are, and how hypothesis behaves here."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
@@ -42,16 +43,31 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def speech_commands(shared_data: Path) -> Path:
     """Speech Commands in its official form (a folder a word, validation_list.txt, testing_list.txt)."""
-    return _data_set(shared_data, "speech_commands")
+    return data_set(shared_data, "speech_commands")
 
 
 @pytest.fixture(scope="session")
 def librispeech(shared_data: Path) -> Path:
     """Continuous read speech, a WAV an utterance, 251 speakers."""
-    return _data_set(shared_data, "librispeech_train_clean_251")
+    return data_set(shared_data, "librispeech_train_clean_251")
 
 
-def _data_set(folder: Path, name: str) -> Path:
+def data_set(folder: Path, name: str) -> Path:
+    """A data set of `shared_data`; skips where it is not there."""
     if not (folder / name / ".complete").exists():
         pytest.skip(f"{folder / name} is not (completely) there: run ../shared/data/unpack {folder} {name}")
     return folder / name
+
+
+@pytest.fixture
+def measured(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Says at the end of the run how much a test covered."""
+    return lambda text: record_property("measured", text)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints what passed tests handed to `measured`; with xdist their own output would stay in the workers."""
+    reports: list[pytest.TestReport] = terminalreporter.stats.get("passed", [])
+    for report in reports:
+        for _, text in report.user_properties:
+            terminalreporter.write_line(f"MEASURED {text}")

@@ -40,6 +40,7 @@ class EmulatedBoard:
         core: what `edge-kws convert --core` takes.
         machine: QEMU's name of it.
         tools: prefix of the cross compiler.
+        clang: a clang that compiles what is measured instead; the harness stays with the cross compiler. None: no other.
         flags: compiler flags of the core.
         flash, ram: (origin, bytes) of the memories used.
     """
@@ -48,6 +49,7 @@ class EmulatedBoard:
     core: str
     machine: str
     tools: str = _ARM
+    clang: str | None = None
     flags: tuple[str, ...]
     flash: tuple[int, int] = (0, 4 << 20)
     ram: tuple[int, int] = (0x20000000, 4 << 20)
@@ -59,12 +61,24 @@ class EmulatedBoard:
 
     def missing(self) -> str | None:
         """What is not installed, as Debian packages to install; None when all is there."""
-        needed = [tool for tool in (f"{self.tools}gcc", self.emulator, "cc") if shutil.which(tool) is None]
-        return f"{self.name}: needs {', '.join(needed)} (Debian: {' '.join(_PACKAGES[tool] for tool in needed)})" if needed else None
+        tools = [f"{self.tools}gcc", self.emulator, "cc", *filter(None, [self.clang])]
+        needed = [tool for tool in tools if shutil.which(tool) is None]
+        packages = " ".join(_PACKAGES.get(tool, tool) for tool in needed)
+        return f"{self.name}: needs {', '.join(needed)} (Debian: {packages})" if needed else None
+
+    def compile_command(self) -> list[str]:
+        """What compiles the code that is measured."""
+        if self.clang is None:
+            return [f"{self.tools}gcc", *self.flags]
+        # The core alone says what clang needs; newlib's headers lie beside the cross compiler.
+        header = Path(call([f"{self.tools}gcc", "-print-file-name=include"]).strip())
+        newlib = header.parents[3] / self.tools.rstrip("-") / "include"
+        flags = [flag for flag in self.flags if not flag.startswith("-mfpu")]
+        return [self.clang, f"--target={self.tools.rstrip('-')}", *flags, "-isystem", str(newlib)]
 
     def tool(self, name: str, *arguments: str, given: str = "") -> str:
         """What a tool of the cross compiler (`nm`, `objdump`, ...) prints when `given` this on its standard input. Raises BoardError."""
-        return _call([f"{self.tools}{name}", *arguments], given)
+        return call([f"{self.tools}{name}", *arguments], given)
 
 
 def _arm(core: str, *flags: str) -> tuple[str, ...]:
@@ -231,11 +245,12 @@ def build(
         raise BoardError(missing)
     folder.mkdir(parents=True, exist_ok=True)
     port = root / _PORT
-    flags = [*board.flags, *options, *_STRICT, "-ffunction-sections", "-fdata-sections", f"-I{port}", *(f"-I{i}" for i in include)]
-    jobs = [(path, f"harness_{n}_{path.stem}.o") for n, path in enumerate([port / "board.c", *harness])]
-    jobs += [(path, f"measured_{n}_{path.stem}.o") for n, path in enumerate(sources)]
-    for source, name in jobs:
-        _call([f"{board.tools}gcc", *flags, "-c", str(source), "-o", str(folder / name)])
+    flags = [*options, *_STRICT, "-ffunction-sections", "-fdata-sections", f"-I{port}", *(f"-I{i}" for i in include)]
+    ours, measured = [f"{board.tools}gcc", *board.flags], board.compile_command()
+    jobs = [(ours, path, f"harness_{n}_{path.stem}.o") for n, path in enumerate([port / "board.c", *harness])]
+    jobs += [(measured, path, f"measured_{n}_{path.stem}.o") for n, path in enumerate(sources)]
+    for command, source, name in jobs:
+        call([*command, *flags, "-c", str(source), "-o", str(folder / name)])
     script = (port / "link.ld.in").read_text()
     memory = {"FLASH_ORIGIN": board.flash[0], "FLASH_LENGTH": board.flash[1], "RAM_ORIGIN": board.ram[0], "RAM_LENGTH": board.ram[1]}
     for key, value in {**memory, "STACK_LENGTH": stack_bytes}.items():
@@ -245,7 +260,7 @@ def build(
     link = ["-nostartfiles", "-Wl,--gc-sections", "-Wl,--no-warn-rwx-segments", f"-T{folder / 'link.ld'}"]
     link += ["-specs=nano.specs"] if board.tools == _ARM else []
     try:
-        _call([f"{board.tools}gcc", *board.flags, *link, *(str(folder / name) for _, name in jobs), "-o", str(elf)])
+        call([f"{board.tools}gcc", *board.flags, *link, *(str(folder / name) for *_, name in jobs), "-o", str(elf)])
     except BoardError as error:
         if (over := re.search(r"region `(\w+)' overflowed by (\d+) bytes", str(error))) is None:
             raise
@@ -255,7 +270,8 @@ def build(
     return Firmware(board, elf, root)
 
 
-def _call(command: Sequence[str], given: str = "") -> str:
+def call(command: Sequence[str], given: str = "") -> str:
+    """What a tool prints when `given` this on its standard input. Raises BoardError with the first line that tells what is wrong."""
     done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         telling = [line for line in done.stderr.splitlines() if re.search("error|undefined|overflow", line, re.IGNORECASE)]
@@ -271,7 +287,7 @@ def _counter(root: Path) -> Path:
     if not library.exists():
         library.parent.mkdir(exist_ok=True)
         partial = library.with_suffix(f".{os.getpid()}.part")
-        _call(["cc", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", str(source), "-o", str(partial)])
+        call(["cc", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", str(source), "-o", str(partial)])
         partial.replace(library)
     return library
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_kws.frontend import Frontend, FrontendConfig
 from edge_kws.resources import demo_speech
-from edge_kws_boards.emulator import EmulatedBoard, Firmware, Run
+from edge_kws_boards.emulator import EmulatedBoard, Firmware, Run, call
 from edge_kws_boards.frontend_firmware import frontend_firmware
 from edge_kws_boards.layer_counts import layer_owners
 from edge_kws_boards.model_firmware import model_firmware
@@ -62,8 +62,10 @@ class Measured:
 
 def compiler(board: EmulatedBoard) -> str:
     """Name, version and optimisation of a board's compiler."""
-    version = re.search(r"\b(\d+\.\d+\.\d+)\b", board.tool("gcc", "--version"))
-    return f"gcc {version[1] if version else '?'} -O2"
+    name = "clang" if board.clang else "gcc"
+    text = call([board.clang or f"{board.tools}gcc", "--version"])
+    version = re.search(r"\b(\d+\.\d+\.\d+)\b", text)
+    return f"{name} {version[1] if version else '?'} -O2"
 
 
 def speech(samples: int = 2 * _RATE_HZ) -> NDArray[np.int16]:

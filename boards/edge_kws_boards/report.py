@@ -137,7 +137,7 @@ def report_on_board(source: ModelSource, board: EmulatedBoard, *, root: Path, st
         ConversionError: a model that cannot be compiled. BoardError: the build or the program fails.
     """
     compiled, graph = plan_c(source, board.core, stride=stride, name="measured")
-    form = _Form(source, compiled, graph, model_cost(compiled, board.core))
+    form = _Form(source, compiled, graph, model_cost(compiled))
     why = obstacle(board, root)
     if why is None:
         with tempfile.TemporaryDirectory(prefix="edge-kws-report-") as folder:

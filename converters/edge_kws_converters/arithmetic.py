@@ -1,16 +1,21 @@
 """TFLite's fixed-point arithmetic, exactly, as the model compiler needs it: multipliers, tables of functions, means.
 
-Source: tensorflow/lite/kernels/internal/quantization_util.cc, common.h and gemmlowp's fixedpoint.h, whose numbers define the result.
+Source: tensorflow/lite/kernels/internal/quantization_util.cc, common.h and gemmlowp's fixedpoint.h, whose numbers define the result;
+LOGISTIC and TANH are tables of single-precision results there, found by test against LiteRT 2.3.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 _INT32_MAX, _INT32_MIN = 2**31 - 1, -(2**31)
+_Integers = TypeVar("_Integers", int, NDArray[np.int64])
+ADD_BITS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ def quantize_multiplier(real: float) -> Multiplier:
     return Multiplier(mantissa, -exponent) if exponent <= 30 else Multiplier(_INT32_MAX, -30)
 
 
-def _wrap(x: int) -> int:
+def _wrap(x: _Integers) -> _Integers:
     return (x + 2**31) % 2**32 - 2**31
 
 
@@ -43,16 +48,28 @@ def high_product(a: int, b: int) -> int:
     return _INT32_MAX if a == b == _INT32_MIN else (a * b + (1 << 30)) >> 31
 
 
-def shift_right(x: int, n: int) -> int:
+def shift_right(x: _Integers, n: int) -> _Integers:
     """X / 2^n, halves away from zero."""
     mask = (1 << n) - 1
-    return (x >> n) + int((x & mask) > (mask >> 1) + (x < 0))
+    return (x >> n) + ((x & mask) > (mask >> 1) + (x < 0))
 
 
-def scale(x: int, factor: Multiplier) -> int:
+def scale(x: _Integers, factor: Multiplier) -> _Integers:
     """X times a factor, both roundings."""
     left = max(-factor.shift, 0)
-    return shift_right(high_product(_wrap(x << left), factor.mantissa), max(factor.shift, 0))
+    return shift_right((_wrap(x << left) * factor.mantissa + (1 << 30)) >> 31, max(factor.shift, 0))
+
+
+def add_factors(a: np.float32, b: np.float32, result: np.float32) -> tuple[Multiplier, Multiplier, Multiplier]:
+    """What ADD and SUB scale their operands by, brought to 20 more bits, and their sum."""
+    twice = 2 * float(max(a, b))
+    first, second = (quantize_multiplier(float(operand) / twice) for operand in (a, b))
+    return first, second, quantize_multiplier(twice / ((1 << ADD_BITS) * float(result)))
+
+
+def multiply_factor(a: np.float32, b: np.float32, result: np.float32) -> Multiplier:
+    """What MUL scales its product by."""
+    return quantize_multiplier(float(a * b / result))
 
 
 def _shift_left(x: int, n: int) -> int:
@@ -84,16 +101,6 @@ def exp_negative(a: int, integer_bits: int) -> int:
     return _INT32_MAX if a == 0 else result
 
 
-def reciprocal(x: int) -> int:
-    """1 / (1 + x), Q31, for x = 0 .. 1 in Q31."""
-    half = (x + _INT32_MAX + 1) // 2
-    estimate = 1515870810 + high_product(half, -1010580540)
-    for _ in range(3):
-        error = (1 << 29) - high_product(half, estimate)
-        estimate = _wrap(estimate + _shift_left(high_product(estimate, error), 2))
-    return _shift_left(estimate, 1)
-
-
 def softmax_table(scale_in: float, beta: float) -> NDArray[np.int32]:
     """exps[d] of d steps below the largest input, Q31; as long as TFLite counts them, trailing zeros off."""
     factor = quantize_multiplier(min(float(np.float32(beta)) * scale_in * (1 << 26), 2**31 - 1.0))
@@ -105,51 +112,25 @@ def softmax_table(scale_in: float, beta: float) -> NDArray[np.int32]:
     return np.array(exps, np.int32)
 
 
-def _fixed_logistic(x: int, integer_bits: int) -> int:
-    positive = reciprocal(exp_negative(-abs(x), integer_bits))
-    return 1 << 30 if x == 0 else positive if x > 0 else _INT32_MAX - positive
+def _function_table(
+    function: Callable[[NDArray[np.float32]], NDArray[np.float32]], scale_in: float, zero_in: int, steps: int
+) -> NDArray[Any]:
+    """A function of every int8 in single precision, in steps of 1 / `steps`, halves away from zero: LiteRT's tables."""
+    real = np.float32(scale_in) * (np.arange(-128, 128) - zero_in).astype(np.float32)
+    scaled = function(real).astype(np.float64) * steps
+    return np.copysign(np.floor(np.abs(scaled) + 0.5), scaled).astype(np.int64)
 
 
 def logistic_table(scale_in: float, zero_in: int) -> NDArray[np.int8]:
-    """LOGISTIC of every int8, output scale 1/256, zero point -128, by gemmlowp's fixed-point sigmoid."""
-    factor = quantize_multiplier(scale_in * (1 << 27))
-    left = max(-factor.shift, 0)
-    radius = math.floor(15 * 2.0**27 / 2**left)
-    table: list[int] = []
-    for q in range(-128, 128):
-        x = q - zero_in
-        if abs(x) >= radius:
-            table.append(-128 if x < 0 else 127)
-        else:
-            table.append(min(max(shift_right(_fixed_logistic(scale(x, factor), 4), 23) - 128, -128), 127))
-    return np.array(table, np.int8)
+    """LOGISTIC of every int8, output scale 1/256, zero point -128."""
+    with np.errstate(over="ignore"):  # exp of a large number is infinite, and the quotient 0
+        levels = _function_table(lambda x: np.float32(1) / (np.float32(1) + np.exp(-x)), scale_in, zero_in, 256)
+    return np.minimum(levels - 128, 127).astype(np.int8)
 
 
 def tanh_table(scale_in: float, zero_in: int) -> NDArray[np.int8]:
-    """TANH of every int8, output scale 1/128, zero point 0, by gemmlowp's fixed-point hyperbolic tangent."""
-    factor = quantize_multiplier(scale_in * (1 << 27))
-    left = max(-factor.shift, 0)
-    radius = math.floor(15 * 2.0**27 / 2**left)
-    table: list[int] = []
-    for q in range(-128, 128):
-        x = q - zero_in
-        if abs(x) >= radius:
-            table.append(-128 if x < 0 else 127)
-            continue
-        fixed = scale(x, factor)
-        # (1 - e) / (1 + e) of e = exp(-2 |x|); doubling moves the point.
-        positive = _one_minus_over_one_plus(exp_negative(-abs(fixed), 5)) if fixed else 0
-        table.append(min(max(shift_right(positive if fixed > 0 else -positive, 24), -128), 127))
-    return np.array(table, np.int8)
-
-
-def _one_minus_over_one_plus(x: int) -> int:
-    half = (x + _INT32_MAX + 1) // 2
-    estimate = 1515870810 + high_product(half, -1010580540)
-    for _ in range(3):
-        error = (1 << 29) - high_product(half, estimate)
-        estimate = _wrap(estimate + _shift_left(high_product(estimate, error), 2))
-    return _shift_left(estimate - (1 << 29), 2)
+    """TANH of every int8, output scale 1/128, zero point 0."""
+    return np.clip(_function_table(np.tanh, scale_in, zero_in, 128), -128, 127).astype(np.int8)
 
 
 def rescale_table(factor: float, zero_in: int, zero_out: int, low: int = -128, high: int = 127) -> NDArray[np.int16]:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from edge_kws_converters.kernels import choose
 from edge_kws_converters.program import Layer, Program
 from edge_kws_converters.writers.c import CModel
 
@@ -34,21 +33,16 @@ class ModelCost:
     rows: int
 
 
-def model_cost(model: CModel, core: str) -> ModelCost:
-    """The costs of a compiled model on a core."""
+def model_cost(model: CModel) -> ModelCost:
+    """The costs of a compiled model on the core it was compiled for."""
     program = model.program
-    layers = tuple(_layer(program, layer, core) for layer in program.layers)
+    layers = tuple(_layer(program, layer) for layer in program.layers)
     macs = sum(layer.macs for layer in layers)
     return ModelCost(layers, sum(layer.constant_bytes for layer in layers), program.arena_bytes, macs, program.stride or program.input.rows)
 
 
-def _layer(program: Program, layer: Layer, core: str) -> LayerCost:
-    constants = layer.table.nbytes if layer.table is not None else 0
-    if layer.weights is not None and layer.channels is not None:
-        kernel = choose(layer.kind, layer.shape, layer.channels, core)
-        constants += len(kernel.pack(layer.weights, layer.channels, layer.shape))
-        arrays = {"bias": layer.channels.bias, "multiplier": layer.channels.multiplier, "shift": layer.channels.shift}
-        constants += sum(array.nbytes for name, array in arrays.items() if name in kernel.uses)
+def _layer(program: Program, layer: Layer) -> LayerCost:
+    constants = sum(array.nbytes for array in layer.constants.values())
     ring = 0 if layer.out is program.output else layer.out.bytes
     return LayerCost(layer.name, constants, ring, round(layer.macs * _rows(program, layer)))
 
@@ -62,7 +56,7 @@ def _rows(program: Program, layer: Layer) -> float:
     rates = {id(program.input): rows}
     for other in program.layers:
         if other.edges and other.edges[0].stride:
-            rates[id(other.out)] = rates[id(other.edges[0].ring)] / other.edges[0].stride
+            rates[id(other.out)] = rates[id(other.edges[0].ring)] / other.edges[0].stride * other.together
         elif other.edges:
             rates[id(other.out)] = rates[id(other.edges[0].ring)]
     return rates[id(layer.out)]

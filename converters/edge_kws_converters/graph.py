@@ -30,6 +30,17 @@ class Quantization:
         """The zero point of a per-tensor quantisation."""
         return int(self.zero_points[0])
 
+    def clamp(self, activation: Activation) -> tuple[int, int]:
+        """The int8 range that a fused activation leaves of a per-tensor quantisation."""
+
+        def level(real: float) -> int:
+            with np.errstate(over="ignore"):
+                ratio = float(np.clip(np.float32(real) / self.scale, -1e9, 1e9))
+            return self.zero_point + math.floor(abs(ratio) + 0.5) * (1 if ratio >= 0 else -1)
+
+        low, high = {"none": (None, None), "relu": (0.0, None), "relu6": (0.0, 6.0), "relu_n1_to_1": (-1.0, 1.0)}[activation]
+        return max(-128, -128 if low is None else level(low)), min(127, 127 if high is None else level(high))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tensor:
@@ -65,12 +76,13 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """How a convolution or pool moves over (rows, width); `same` pads as TensorFlow does."""
+    """How a convolution or pool moves over (rows, width); `same` pads as TensorFlow does, after `pads` (top, bottom, left, right)."""
 
     kernel: tuple[int, int]
     stride: tuple[int, int]
     dilation: tuple[int, int] = (1, 1)
     same: bool = False
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
 
 
 @dataclass(slots=True, eq=False)
@@ -112,6 +124,14 @@ class Graph:
         found = self.tensors[tensor]
         if found.dtype != "int8" or found.quantization is None:
             raise self.refuse(node, "int8 tensors with scale and zero point", f"{found.dtype} in {found.name}", "quantise to full int8")
+        return found
+
+    def quantization(self, node: Node, tensor: int) -> Quantization:
+        """Scale and zero point of a node's int8 tensor. Raises ConversionError where it has none, or a scale of 0."""
+        found = self.quantized(node, tensor).quantization
+        assert found is not None
+        if not found.scale > 0:
+            raise self.refuse(node, "a scale above 0", f"{found.scale}", "quantise again")
         return found
 
     def constant(self, node: Node, position: int) -> NDArray[Any]:

@@ -1,12 +1,13 @@
 """Weight layouts of the DSP kernels (Cortex-M4, M7, M33); `firmware/src/kernels/*_s8_dsp.h` describe them."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_kws_converters.kernel_row import Kernel
-from edge_kws_converters.program import Channels, ConvShape
+from edge_kws_converters.kernel_row import Kernel, PlainKernel
+from edge_kws_converters.program import SHIFT_ONCE, Channels, ConvShape
 
 MAX_SHIFT: Final = 23
 """Larger second shifts would overflow where the zero point is added before the shift."""
@@ -55,6 +56,21 @@ def conv_scratch_bytes(shape: ConvShape) -> int:
     return 2 * depth * min(shape.out_width, 3) + run
 
 
+def runs_side_by_side(weights: NDArray[np.int8], together: int, piece: int) -> bytes:
+    """Weights (out, kernel_height, kernel_width, in) int8 as (groups of channels, kernel_height, pieces of a run, channels, bytes)."""
+    count, height = weights.shape[:2]
+    run = weights[0, 0].size
+    padded = np.zeros((-(-count // together) * together, height, -(-run // piece) * piece), np.int8)
+    padded[:count, :, :run] = weights.reshape(count, height, run)
+    return padded.reshape(-1, together, height, padded.shape[2] // piece, piece).transpose(0, 2, 3, 1, 4).tobytes()
+
+
+def pack_dense(weights: NDArray[np.int8], channels: Channels, shape: ConvShape) -> bytes:
+    """Weights (out, kernel_height, kernel_width, in) int8 to the pairs of dense_s8_dsp.h."""
+    del channels, shape
+    return runs_side_by_side(weights, 2, 4)
+
+
 def pack_depthwise(weights: NDArray[np.int8], channels: Channels, shape: ConvShape) -> bytes:
     """Weights (kernel_height, kernel_width, out) to the fours of depthwise_s8_dsp.h.
 
@@ -101,9 +117,32 @@ def _fours(shape: ConvShape, channels: Channels) -> bool:
     return shape.multiplies == 1 and shape.out_channels % 4 == 0 and _rounds_right(shape, channels)
 
 
+def is_dense(shape: ConvShape, channels: Channels) -> bool:
+    """Whether a layer is a FULLY_CONNECTED: it rounds once."""
+    del channels
+    return shape.shifts == SHIFT_ONCE
+
+
+def _no_scratch(shape: ConvShape) -> int:
+    del shape
+    return 0
+
+
+def of_one_size(shape: Mapping[str, int]) -> bool:
+    """Whether both operands of an elementwise layer are as large as its output."""
+    sizes = {(shape[f"{operand}width"], shape[f"{operand}channels"]) for operand in ("", "a_", "b_")}
+    return len(sizes) == 1
+
+
+def _small_shifts(shape: Mapping[str, int]) -> bool:
+    return of_one_size(shape) and max(shape["shift"], shape["a_shift"], shape["b_shift"]) < MAX_SHIFT
+
+
 KERNELS: Final = (
-    Kernel("conv", "dsp", "conv_s8_dsp.h", "ekws_conv_s8_dsp", _rounds_right, pack_conv, conv_scratch_bytes, ("weights",)),
+    Kernel("conv", "dsp", "conv_s8_dsp.h", "ekws_conv_s8_dsp", _rounds_right, pack_conv, conv_scratch_bytes, ("weights",), 3),
+    Kernel("conv", "dsp", "dense_s8_dsp.h", "ekws_dense_s8_dsp", is_dense, pack_dense, _no_scratch),
     Kernel(
         "depthwise", "dsp", "depthwise_s8_dsp.h", "ekws_depthwise_s8_dsp", _fours, pack_depthwise, depthwise_scratch_bytes, ("weights",)
     ),
 )
+PLAIN_KERNELS: Final = (PlainKernel("ekws_add_s8", "dsp", "add_s8_dsp.h", "ekws_add_s8_dsp", _small_shifts),)

@@ -22,8 +22,9 @@ def convert(
     to: Annotated[Target, typer.Option("--to", help="c: no interpreter. c-array: for TFLM. tflite-streaming: rows in, state kept inside.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the files; the file itself for tflite-streaming.", metavar="PATH")],
     core: Annotated[
-        str, typer.Option("--core", help="Core to compile for: cortex-m4, cortex-m0plus, cortex-m55, rv32, host, ...")
-    ] = "host",
+        str,
+        typer.Option("--core", help="Core to compile for: cortex-m4, cortex-m0plus, cortex-m55, rv32, host (this machine's vectors), ..."),
+    ] = "portable",
     stride: Annotated[
         int | None, typer.Option("--stride", help="Hops between outputs of the streaming form; 0: the whole window at once.", min=0)
     ] = None,

@@ -10,7 +10,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from edge_kws.pack import DataSource, Measurement, Pack
+from edge_kws.pack import DataSource, Measurement, Pack, Provenance
 
 _UNWRAPPED = 10_000
 
@@ -75,11 +75,24 @@ def model_card(pack: Pack, file_bytes: int, checks: Sequence[tuple[str, str, boo
         *_section("Data and licences", _ledger(info.ledger)),
         *_section(
             "Where it comes from",
-            _pairs([("created", provenance.created), ("commit", provenance.commit), ("seed", str(provenance.seed)), ("tools", tools)]),
+            _pairs(
+                [
+                    ("trained", _trained(provenance)),
+                    ("exported", f"by commit {provenance.commit}, {provenance.created}"),
+                    ("seed", str(provenance.seed)),
+                    ("tools", tools),
+                ]
+            ),
         ),
         *_section("Recipe", Syntax(info.recipe.strip(), "toml", background_color="default", word_wrap=sys.stdout.isatty())),
         *_section("Checks", _checks(checks)),
     )
+
+
+def _trained(provenance: Provenance) -> str:
+    if not provenance.training:
+        return "by a commit that was not recorded"
+    return ", then ".join(f"{span.epochs} epoch{'s' * (span.epochs != 1)} by commit {span.commit}" for span in provenance.training)
 
 
 def _section(heading: str, content: RenderableType) -> tuple[RenderableType, ...]:

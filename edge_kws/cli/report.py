@@ -64,7 +64,7 @@ def _on_core(source: "ModelSource", core: str, stride: int | None, as_json: bool
     from edge_kws_converters.export import plan_c
 
     made, _ = plan_c(source, core, stride=stride)
-    cost = model_cost(made, core)
+    cost = model_cost(made)
     if as_json:
         print(json.dumps({"name": source.name, "core": core, "streaming": bool(made.program.stride), **asdict(cost)}, indent=2))
         return made

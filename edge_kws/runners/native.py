@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_kws.errors import ModelError
+from edge_kws.native import address
 from edge_kws.runners import ModelStream
 from edge_kws.runners.native_library import host_model, load
 from edge_kws.runners.window_stream import WindowStream
@@ -40,6 +41,9 @@ class NativeRunner:
         self._stride = stride
         self._library = load(compiled)
         self._library.ekws_host_state_bytes.restype = ctypes.c_size_t
+        if self.streams:
+            self._push = self._library.ekws_host_push
+            self._push.argtypes, self._push.restype = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p), ctypes.c_size_t
         self._state = ctypes.create_string_buffer(self._library.ekws_host_state_bytes())
 
     def run(self, window: NDArray[np.int8]) -> NDArray[np.int8]:
@@ -85,8 +89,7 @@ class NativeRunner:
     def push(self, state: Any, rows: NDArray[np.int8]) -> NDArray[np.int8]:
         """Contiguous rows (n, mel_bins) int8 into a stream's state -> the outputs they complete."""
         outputs = np.empty((len(rows) // self._stride + 1, self.classes), np.int8)
-        pointers = rows.ctypes.data_as(ctypes.c_void_p), ctypes.c_size_t(len(rows)), outputs.ctypes.data_as(ctypes.c_void_p)
-        return outputs[: self._library.ekws_host_push(state, *pointers)]
+        return outputs[: self._push(state, address(rows), len(rows), address(outputs))]
 
     def _windows(self, rows: NDArray[np.int8], count: int, step: int) -> NDArray[np.int8]:
         outputs = np.empty((count, self.classes), np.int8)
@@ -115,7 +118,9 @@ class _NativeStream:
 
     def process(self, features: NDArray[np.int8]) -> NDArray[np.int8]:
         """Features (frames, mel_bins) int8 -> posteriors (n, classes) int8."""
-        made = np.concatenate([self._early, self._runner.push(self._state, np.ascontiguousarray(features))])
+        made = self._runner.push(self._state, np.ascontiguousarray(features))
+        if len(self._early):
+            made = np.concatenate([self._early, made])
         self._frames += len(features)
         due = max(0, (self._frames - self._runner.input_shape[0]) // self._stride + 1) - self._given
         self._given += due

@@ -118,12 +118,13 @@ class Listening:
         self._detector.set_threshold(pack, threshold)
 
     def when_heard(self, start: int, end: int, deliver: Deliver) -> None:
-        """Hands samples [start, end) to `deliver` as soon as the last has been heard, in the input's thread: it must not wait.
+        """Hands samples [start, end) to `deliver` as soon as the last has been heard; usually in the input's thread: it must not wait.
 
         What is no longer in the ring, and what a source that failed never delivered, is left out; lost samples are zeros.
         """
         with self._request_lock:
             self._requests = (*self._requests, _Request(start, end, deliver))
+        self._settle_requests(force=self._status in (InputStatus.ENDED, InputStatus.STOPPED))
 
     @property
     def status(self) -> InputStatus:
@@ -169,6 +170,7 @@ class Listening:
             try:
                 if self._listen_once():
                     self._become(InputStatus.ENDED, "the source came to its end; start the service again to hear more")
+                    self._settle_requests(force=True)
                     return
             except AudioError as error:
                 if isinstance(self.config, StdinConfig):  # there is no second one

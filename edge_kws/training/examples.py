@@ -15,6 +15,7 @@ from edge_kws.data.augmentation import MelAxis, decibels, mask, mixed, power, qu
 from edge_kws.data.features import AMPLITUDE_UNIT, MelStore
 from edge_kws.frontend import FeatureBank
 from edge_kws.training.recipe import Recipe
+from edge_kws.training.translation import Translated
 
 Amplitudes = NDArray[np.float32]
 _HARD_DRAWS = 4
@@ -41,12 +42,12 @@ class Word:
 class Material:
     """All that examples are drawn from, for one split.
 
-    `clips` holds recordings of one clip length; `pictures` (n, frames, mel_bins) float16; `noise` and `negatives` long recordings.
+    `clips` holds recordings of one clip length; `noise` and `negatives` long recordings.
     """
 
     words: dict[str, Word]
     clips: MelStore
-    pictures: NDArray[np.float16] | None
+    pictures: Translated | None
     noise: MelStore
     negatives: MelStore | None
 
@@ -174,10 +175,12 @@ class Examples:
         from_recording = not rows.pictured or (bool(rows.recorded) and random.random() < share)
         if from_recording:
             clip = self.material.clips.frames(rows.recorded[random.integers(len(rows.recorded))])
-        else:
-            assert self.material.pictures is not None
-            clip = self.material.pictures[rows.pictured[random.integers(len(rows.pictured))]]
-        return clip.astype(np.float32) * AMPLITUDE_UNIT
+            return clip.astype(np.float32) * AMPLITUDE_UNIT
+        pictures = self.material.pictures
+        assert pictures is not None
+        clip = pictures.amplitudes[rows.pictured[random.integers(len(rows.pictured))]]
+        texture = pictures.textures[random.integers(len(pictures.textures))]
+        return clip.astype(np.float32) * texture * AMPLITUDE_UNIT
 
     def _cut(self, store: MelStore, random: np.random.Generator) -> Amplitudes:
         """A window of a long recording, every frame equally likely; shorter recordings are repeated."""

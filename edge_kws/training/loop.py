@@ -5,7 +5,6 @@
 # pyright: reportUnknownParameterType=false, reportUnknownLambdaType=false, reportArgumentType=false, reportUntypedFunctionDecorator=false
 # pyright: reportAttributeAccessIssue=false, reportUntypedBaseClass=false, reportPrivateUsage=false, reportIndexIssue=false
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_kws.errors import ConfigError
+from edge_kws.pack import TrainingSpan
 from edge_kws.training.examples import Examples
+from edge_kws.training.history import continued, read_progress, write_progress
 from edge_kws.training.recipe import Recipe
 
 WARM_UP_STEPS = 200
@@ -41,8 +42,12 @@ def train(
     folder: Path,
     validation: tuple[NDArray[np.float32], NDArray[np.int32]],
     report: Callable[[EpochReport], None],
-) -> None:
+    commit: str,
+) -> list[TrainingSpan]:
     """Trains `model` (logits) in place; continues from the checkpoint in `folder` if there is one of the same recipe.
+
+    Returns:
+        Which commits trained it: `commit` what was left to do.
 
     Raises:
         ConfigError: the checkpoint belongs to another recipe.
@@ -62,10 +67,11 @@ def train(
     classes = len(recipe.labels)
 
     @tf.function
-    def step(features: Any, labels: Any) -> Any:
+    def step(features: Any, labels: Any, hard: bool) -> Any:
         target = tf.one_hot(labels, classes) * (1 - training.label_smoothing) + training.label_smoothing / classes
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(target, model(features, training=True)))
+            losses = tf.nn.softmax_cross_entropy_with_logits(target, model(features, training=True))
+            loss = tf.reduce_mean(_hardest(losses, labels, training.hard_negative_share) if hard else losses)
         optimizer.apply_gradients(zip(tape.gradient(loss, model.trainable_variables), model.trainable_variables, strict=True))
         for mean, weight in zip(average, model.trainable_variables, strict=True):
             mean.assign(mean * training.average_decay + weight * (1 - training.average_decay))
@@ -77,16 +83,15 @@ def train(
 
     # model.variables, not the model: a checkpoint of plain lists does not depend on Keras's saving.
     checkpoint = tf.train.Checkpoint(weights=list(_raw(model.variables)), optimizer=list(_raw(optimizer.variables)), average=average)
-    first = _resume(checkpoint, folder, recipe)
+    first, spans = _resume(checkpoint, folder, recipe)
     for epoch in range(first, training.epochs):
         began, losses = time.monotonic(), []
         hard = score if recipe.task == "wake_word" and epoch >= training.epochs // 2 else None
         for features, labels in examples.batches(epoch, hard):
-            losses.append(step(features, labels))
+            losses.append(step(features, labels, hard is not None))
         checkpoint.write(str(folder / "checkpoint"))
-        part = folder / "progress.json.part"
-        part.write_text(json.dumps({"epochs_done": epoch + 1, "recipe": recipe.model_dump_json()}))
-        part.replace(folder / "progress.json")
+        spans = continued(spans, commit, epoch + 1)
+        write_progress(folder, epoch + 1, recipe.model_dump_json(), spans)
         recall = balanced_recall(model, validation)
         report(EpochReport(epoch + 1, training.epochs, float(np.mean(losses)), recall, time.monotonic() - began))
     if training.average_decay > 0:
@@ -97,21 +102,31 @@ def train(
             model(features, training=True)
             if count == _BATCH_NORM_BATCHES:
                 break
+    return spans
+
+
+def _hardest(losses: Any, labels: Any, share: float) -> Any:
+    """Losses of all examples but the easy negatives (class 0): of those the highest `share` count (Shrivastava 2016, arXiv:1604.03540)."""
+    import tensorflow as tf
+
+    negative = tf.boolean_mask(losses, labels == 0)
+    kept = tf.cast(tf.math.ceil(share * tf.cast(tf.size(negative), tf.float32)), tf.int32)
+    return tf.concat([tf.boolean_mask(losses, labels != 0), tf.math.top_k(negative, kept).values], axis=0)
 
 
 def _raw(variables: Any) -> Any:
     return (variable.value for variable in variables)
 
 
-def _resume(checkpoint: Any, folder: Path, recipe: Recipe) -> int:
-    state = folder / "progress.json"
-    if not state.exists():
-        return 0
-    progress = json.loads(state.read_text())
-    if progress["recipe"] != recipe.model_dump_json():
+def _resume(checkpoint: Any, folder: Path, recipe: Recipe) -> tuple[int, list[TrainingSpan]]:
+    progress = read_progress(folder)
+    if progress is None:
+        return 0, []
+    epochs, found, spans = progress
+    if found != recipe.model_dump_json():
         raise ConfigError(f"{folder}: holds a checkpoint of another recipe; choose another --out or remove that folder")
     checkpoint.read(str(folder / "checkpoint")).assert_existing_objects_matched()
-    return int(progress["epochs_done"])
+    return epochs, spans
 
 
 def balanced_recall(model: Any, validation: tuple[NDArray[np.float32], NDArray[np.int32]]) -> float:

@@ -16,7 +16,7 @@ from edge_kws.errors import ConfigError
 from edge_kws.pack_info import DataSource
 from edge_kws.training.examples import Material, Word
 from edge_kws.training.recipe import Recipe, RecordingsSection
-from edge_kws.training.translation import translate
+from edge_kws.training.translation import Translated, translate
 
 Say = Callable[[str], None]
 _SECONDS_PER_HOUR = 3600
@@ -97,7 +97,7 @@ def _progress(say: Say) -> Callable[[int, int], None]:
 
 def _pictures(
     recipe: Recipe, root: Path, cache: Path, store: MelStore, clips: Sequence[Clip], words: dict[str, Word], say: Say
-) -> tuple[NDArray[np.float16] | None, NDArray[np.float16] | None, tuple[str, ...], list[DataSource]]:
+) -> tuple[Translated | None, NDArray[np.float16] | None, tuple[str, ...], list[DataSource]]:
     """Training pictures (added to `words`), validation pictures with labels, and the ledger's line."""
     if recipe.data.spectrograms is None or not (root / recipe.data.spectrograms).is_dir():
         return None, None, (), []
@@ -105,9 +105,8 @@ def _pictures(
     say(f"translating {len(pictures)} pictures to features")
     pairs = {f"{clip.label}/{clip.path.stem}": row for row, clip in enumerate(clips)}
     training = {name: pairs[name] for picture in pictures if (name := picture.name) in pairs and picture.split == "train"}
-    translated = translate(
-        pictures, training, store, cache / f"pictures-{len(pictures)}-{recipe.frontend_config.digest()[:12]}.npy", recipe.seed
-    )
+    frontend = recipe.frontend_config
+    translated = translate(pictures, training, store, frontend, cache / f"pictures-{len(pictures)}-{frontend.digest()[:12]}", recipe.seed)
     for row, picture in enumerate(pictures):
         # A picture whose recording is here teaches nothing new, but keeps the translation's traits from telling words apart.
         if picture.split == "train" and picture.label in words:
@@ -120,7 +119,7 @@ def _pictures(
         source=f"{SOURCE}, as log-mel pictures translated to features",
         clips=sum(picture.split == "train" for picture in pictures),
     )
-    return translated, np.asarray(translated[held]), tuple(pictures[row].label for row in held), [line]
+    return translated, np.asarray(translated.amplitudes[held]), tuple(pictures[row].label for row in held), [line]
 
 
 def _load(section: RecordingsSection, root: Path) -> tuple[Recording, ...]:

@@ -6,7 +6,6 @@
 # pyright: reportAttributeAccessIssue=false, reportUntypedBaseClass=false, reportPrivateUsage=false, reportIndexIssue=false
 
 import platform
-import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_kws.data.features import AMPLITUDE_UNIT, mel_store
-from edge_kws.pack import Golden, Provenance, build_pack
+from edge_kws.pack import Golden, Provenance, TrainingSpan, build_pack
 from edge_kws.training.examples import Examples
+from edge_kws.training.history import commit_at_hand
 from edge_kws.training.loop import EpochReport, train
 from edge_kws.training.material import Prepared, Say, prepare
 from edge_kws.training.measurement import decoder_config, measured_clips, measured_wake_word, with_keyword_threshold
@@ -43,6 +43,7 @@ def run(recipe: Recipe, text: str, root: Path, out: Path, cache: Path, say: Say)
         ConfigError: data that is missing or unfit.
         QuantizationError: the model could not be quantised.
     """
+    commit = commit_at_hand()  # of the code that runs: the checkout may be another when training ends
     prepared = prepare(recipe, root, cache, say)
     import keras  # takes seconds: data that is missing is told before
 
@@ -53,12 +54,15 @@ def run(recipe: Recipe, text: str, root: Path, out: Path, cache: Path, say: Say)
     examples = Examples(recipe, prepared.training)
     model = build_student(recipe.student, recipe.window_frames, recipe.frontend.mel_bins, len(recipe.labels))
     say(f"student {recipe.student.family}: {model.count_params()} parameters; checkpoints in {out}")
-    train(model, examples, recipe, out, validation_set(recipe, prepared, examples, cache), lambda report: say(_line(report)))
+    validation = validation_set(recipe, prepared, examples, cache)
+    trained = train(model, examples, recipe, out, validation, lambda report: say(_line(report)), commit)
     model.save_weights(out / "student.weights.h5")
-    return export(model, recipe, text, prepared, examples, out, say)
+    return export(model, recipe, text, prepared, examples, out, say, _provenance(recipe, commit, trained))
 
 
-def export(model: Any, recipe: Recipe, text: str, prepared: Prepared, examples: Examples, out: Path, say: Say) -> Path:
+def export(
+    model: Any, recipe: Recipe, text: str, prepared: Prepared, examples: Examples, out: Path, say: Say, provenance: Provenance
+) -> Path:
     """Quantises a trained student, chooses the threshold on validation data, measures on test data and writes the pack."""
     from edge_kws_quantization.compare import compare_layers
     from edge_kws_quantization.ptq import cost, quantise
@@ -90,7 +94,7 @@ def export(model: Any, recipe: Recipe, text: str, prepared: Prepared, examples: 
         ledger=prepared.ledger,
         license=recipe.license,
         recipe=text,
-        provenance=_provenance(recipe),
+        provenance=provenance,
     )
     if recipe.task == "wake_word":
         pack = measured_wake_word(pack, recipe, prepared, say)
@@ -143,13 +147,7 @@ def _float_tflite(model: Any) -> bytes:
     return bytes(converter.convert())
 
 
-def _provenance(recipe: Recipe) -> Provenance:
-    repository = Path(__file__).resolve().parents[2]
-    commit = subprocess.run(["git", "-C", str(repository), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+def _provenance(recipe: Recipe, commit: str, trained: list[TrainingSpan]) -> Provenance:
     tools = {"python": platform.python_version(), **{name: version(name) for name in ("keras", "numpy", "ai-edge-litert")}}
-    return Provenance(
-        commit=commit.stdout.strip() or "unknown",
-        seed=recipe.seed,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        tool_versions=tools,
-    )
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return Provenance(commit=commit, training=trained, seed=recipe.seed, created=created, tool_versions=tools)

@@ -1,6 +1,6 @@
 #include "fft.h"
 
-#if !(defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP) /* else fft_dsp.c */
+#if !(defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP) && !EKWS_FFT_VECTOR /* else fft_dsp.c, fft_vector.c */
 
 #define POINTS (EKWS_FFT_SAMPLES / 2)
 #define ONE 32767 /* Q15 */

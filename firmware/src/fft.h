@@ -4,6 +4,15 @@
 
 #include "ekws.h"
 
+/* Whether fft_vector.c serves; fft.c serves all others but cores with DSP instructions. */
+#ifndef EKWS_FFT_VECTOR
+#if defined(__GNUC__) && (defined(__SSE2__) || (defined(__aarch64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__))
+#define EKWS_FFT_VECTOR 1
+#else
+#define EKWS_FFT_VECTOR 0
+#endif
+#endif
+
 /* In place; word aligned. In: (256, re im) pairs of real samples in base-4 digit-reversed order, to be scaled up by 2^shift on the way: they then
  * fit into int16. Out: bins 1 .. 255 of the 512-point transform, divided by 512; bin 0 is not computed (nothing hears DC).
  *

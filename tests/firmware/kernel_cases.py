@@ -7,12 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_kws_converters.kernel_row import Kernel
-from edge_kws_converters.program import Channels, ConvShape
+from edge_kws_converters.program import SHIFT_ONCE, SHIFT_RIGHT, Channels, ConvShape
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """A convolution of one output row; depthwise where `multiplies` is not 0. Names as in `ekws_conv_shape_t`."""
+    """A convolution of one output row; depthwise where `multiplies` is not 0. Names as in `ekws_conv_shape_t`.
+
+    `relu`: the output's zero point is its least value. `dense`: rounded once, as FULLY_CONNECTED is.
+    """
 
     in_width: int
     in_channels: int
@@ -25,6 +28,8 @@ class Layer:
     multiplies: int = 0
     low: int = -128
     high: int = 127
+    relu: bool = False
+    dense: bool = False
     extreme: bool = False
     seed: int = 0
 
@@ -65,6 +70,13 @@ def requantize(acc: NDArray[np.int64], channels: Channels, zero: int, low: int, 
     return np.clip(q + zero, low, high).astype(np.int8)
 
 
+def requantize_once(acc: NDArray[np.int64], channels: Channels, zero: int, low: int, high: int) -> NDArray[np.int8]:
+    """What LiteRT's FULLY_CONNECTED does, for right shifts >= 0."""
+    shift = 31 + channels.shift.astype(np.int64)
+    q = (acc * channels.multiplier.astype(np.int64) + (np.int64(1) << (shift - 1))) >> shift
+    return np.clip(q + zero, low, high).astype(np.int8)
+
+
 def problem(layer: Layer) -> Problem:
     """Random numbers, or the largest there are, for a layer."""
     rng = np.random.default_rng(layer.seed)
@@ -78,6 +90,7 @@ def problem(layer: Layer) -> Problem:
     weights = values(*kernel, layer.out_channels) if depthwise else values(layer.out_channels, *kernel, layer.in_channels)
     weights = np.where(weights == -128, -127, weights).astype(np.int8)
     in_zero, out_zero = (int(z) for z in rng.integers(-128, 128, 2))
+    out_zero = layer.low if layer.relu else out_zero
     taps = np.full((layer.kernel_height, layer.kernel_width, layer.out_width, layer.in_channels), in_zero, np.int64)
     for x in range(layer.out_width):
         for kx in range(layer.kernel_width):
@@ -98,8 +111,9 @@ def problem(layer: Layer) -> Problem:
     channels = Channels(bias.astype(np.int32), multiplier.astype(np.int32), shift.astype(np.int8))
     steps = (layer.kernel_height, layer.kernel_width, layer.stride_width, layer.dilation_width, layer.pad_left)
     widths = (layer.in_width, layer.in_channels, layer.out_width, layer.out_channels)
-    shape = ConvShape(*widths, *steps, in_zero, out_zero, layer.low, layer.high, layer.multiplies, shifts=1)
-    expected = requantize(acc + bias, channels, out_zero, layer.low, layer.high)
+    shifts = SHIFT_ONCE if layer.dense else SHIFT_RIGHT
+    shape = ConvShape(*widths, *steps, in_zero, out_zero, layer.low, layer.high, layer.multiplies, shifts)
+    expected = (requantize_once if layer.dense else requantize)(acc + bias, channels, out_zero, layer.low, layer.high)
     return Problem(shape, rows, weights, channels, expected)
 
 

@@ -110,6 +110,30 @@ def test_what_cannot_be_streamed_exactly_is_refused(model: bytes, named: str, re
         make_program(model, stride=1)
 
 
+def _averaged(kernel: int, stride: int, rows: int = 12) -> bytes:
+    """AVERAGE_POOL_2D with SAME padding, then all that is left as one."""
+    net, left = OperatorModel(), -(-rows // stride)
+    source, average = net.tensor((1, rows, 1, 6), 0.05, -9, name="features"), net.tensor((1, left, 1, 6), 0.05, -9, name="average")
+    fields = {"padding": 0, "strideH": stride, "strideW": 1, "filterHeight": kernel, "filterWidth": 1}
+    net.operator("AVERAGE_POOL_2D", [source], [average], options("Pool2D", **fields))
+    result = net.tensor((1, 6), 0.04, 0)
+    net.operator("MEAN", [average, net.ints([1, 2])], [result], options("Reducer", keepDims=False))
+    return net.finish(source, result)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 3), (30, 4)])
+def test_averages_that_pad_time_are_whole_windows(kernel: int, stride: int, tmp_path: Path) -> None:
+    model = _averaged(kernel, stride)
+    check_whole(model, tmp_path)
+    with pytest.raises(ConversionError, match=r"operator 0 AVERAGE_POOL_2D \(average\): cannot be streamed exactly, because it pads time"):
+        make_program(model, stride=1)
+
+
+def test_averages_that_have_nothing_to_pad_stream(tmp_path: Path) -> None:
+    """SAME in name only: the kernel steps from row to row without a gap."""
+    check_stream(_averaged(3, 3), tmp_path, 2, feature_rows(30, 6))
+
+
 def test_plan_of_the_benchmark_model_fits_a_small_part(root: Path, tmp_path: Path) -> None:
     program = check_whole(foreign_model(root, "kws_ref_model"), tmp_path)
     assert program.arena_bytes <= 5000

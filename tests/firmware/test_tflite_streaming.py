@@ -17,6 +17,7 @@ from edge_kws_converters.passes.lower import lower
 from edge_kws_converters.reference import Reference
 from edge_kws_converters.writers.tflite_streaming import write_tflite_streaming
 from tests.golden.compiled import run_self_test
+from tests.golden.networks import NETWORKS
 from tests.golden.tiny_model import tiny_model, tiny_pack
 
 
@@ -46,6 +47,18 @@ def test_litert_gives_whole_windows(step: int, stride: int) -> None:
     model = tiny_model(frames=20, step=step, channel_axis=step != 2)
     streaming = write_tflite_streaming(model, stride)
     _check(model, streaming, stride, _litert(model), _litert(streaming))
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v2", "bc_resnet"])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_networks_in_litert_and_compiled_again(name: str, stride: int, tmp_path: Path) -> None:
+    model = NETWORKS[name](valid=True)
+    streaming = write_tflite_streaming(model, stride)
+    _check(model, streaming, stride, _litert(model), _litert(streaming))
+    if stride == 2:  # at every hop means take every second row, which no compiled model with state does
+        graph = read_model(streaming)
+        program = lower(graph)
+        run_self_test(program, golden_rows(program, Reference(streaming, graph)), tmp_path)
 
 
 @pytest.mark.parametrize("name", sorted(shipped_packs()))

@@ -63,15 +63,20 @@ def check_stream(model: bytes, folder: Path, stride: int, rows: NDArray[np.int8]
 
 
 def run_self_test(program: Program, golden: GoldenRows, folder: Path, flags: list[str] | None = None) -> None:
-    """Compiles model.c and self_test.c strictly, with sanitizers, and runs them."""
-    generated = write_c(program, "host", name="model")
+    """Compiles model.c and self_test.c strictly, with sanitizers, and runs them: with the kernels for hosts, and in plain C."""
+    for core in ("host", "portable"):
+        _run_self_test(program, core, golden, folder / core, SANITIZERS if flags is None else flags)
+
+
+def _run_self_test(program: Program, core: str, golden: GoldenRows, folder: Path, flags: list[str]) -> None:
+    generated = write_c(program, core, name="model")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.c").write_text(generated.source)
     (folder / "model.h").write_text(generated.header)
     (folder / "self_test.c").write_text(write_self_test(generated, golden))
     files = [str(folder / "model.c"), str(folder / "self_test.c"), "-o", str(folder / "self_test")]
-    command = [compiler(), *STRICT, "-O0", *(SANITIZERS if flags is None else flags), "-DEKWS_SELF_TEST_MAIN", *files]
+    command = [compiler(), *STRICT, "-O0", *flags, "-DEKWS_SELF_TEST_MAIN", *files]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr[:4000]
     ran = subprocess.run([str(folder / "self_test")], capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, f"golden vector {ran.returncode - 1} of {len(golden.outputs)} differs\n{ran.stderr[:4000]}"
+    assert ran.returncode == 0, f"{core}: golden vector {ran.returncode - 1} of {len(golden.outputs)} differs\n{ran.stderr[:4000]}"

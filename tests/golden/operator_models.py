@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from tests.golden.tiny_model import schema
 
-_INT8, _INT32 = schema.TensorType.INT8, schema.TensorType.INT32
-_FIRST_VERSION = [getattr(schema.BuiltinOperator, name) for name in ("RESHAPE", "HARD_SWISH", "RELU_N1_TO_1")]
+_TYPES = {name: getattr(schema.TensorType, name.upper()) for name in ("int8", "int32", "float32", "float16", "uint8")}
+_FIRST_VERSION = [getattr(schema.BuiltinOperator, name) for name in ("RESHAPE", "HARD_SWISH", "RELU_N1_TO_1", "PRELU")]
 ACTIVATIONS = {"none": 0, "relu": 1, "relu_n1_to_1": 2, "relu6": 3}
 
 
@@ -32,11 +32,12 @@ class OperatorModel:
         data: NDArray[Any] | None = None,
         axis: int = 0,
         name: str | None = None,
+        dtype: str = "int8",
     ) -> int:
-        """An int8 tensor, or a constant of the data's type."""
+        """A tensor, or a constant of the data's type."""
         tensor = schema.TensorT()
         tensor.name, tensor.shape, tensor.buffer = (name or f"t{len(self.tensors)}").encode(), list(shape), 0
-        tensor.type = _INT32 if data is not None and data.dtype == np.int32 else _INT8
+        tensor.type = _TYPES[dtype if data is None else data.dtype.name]
         if scale is not None:
             tensor.quantization = schema.QuantizationParametersT()
             scales = np.atleast_1d(scale)

@@ -124,7 +124,9 @@ def test_a_killed_training_goes_on_where_it_was(tmp_path: Path, tones: Path) -> 
     assert again.returncode == 0, again.stderr[-2000:]
     assert "epoch 1/" not in again.stdout
     assert "epoch 4/" in again.stdout
-    Pack.load(tmp_path / "out" / "tones.tflite").verify(deep=True)
+    pack = Pack.load(tmp_path / "out" / "tones.tflite")
+    pack.verify(deep=True)
+    assert [(span.commit, span.epochs) for span in pack.info.provenance.training] == [(pack.info.provenance.commit, 4)]
 
 
 def test_fused_batch_normalisation_is_that_of_keras() -> None:

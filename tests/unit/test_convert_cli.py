@@ -22,7 +22,7 @@ def _run_self_test(folder: Path) -> int:
     return subprocess.run([str(program)], check=False).returncode
 
 
-@pytest.mark.parametrize("core", ["cortex-m0plus", "host", "rv32"])
+@pytest.mark.parametrize("core", ["cortex-m0plus", "host", "portable", "rv32"])
 def test_a_pack_becomes_streaming_c(core: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert main(["convert", str(_pack(tmp_path)), "--to", "c", "--core", core, "--out", str(out), "--name", "Wake word!"]) == 0

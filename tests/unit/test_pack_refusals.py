@@ -58,6 +58,7 @@ Change = Callable[[dict[str, Any]], object]
         (lambda d: d.pop("labels"), "labels: expected a value, found none"),
         (lambda d: d.pop("provenance"), "provenance: expected a value, found none"),
         (lambda d: d["provenance"].pop("seed"), "provenance.seed: expected a value, found none"),
+        (lambda d: d["provenance"].update(training=[{"commit": "a", "epochs": 0}]), "provenance.training.0.epochs: expected greater"),
         (lambda d: d.update(treshold=1), "treshold: expected no such key (unknown to schema 1)"),
         (lambda d: d["quality"][0].update(extra=1), "quality.0.extra: expected no such key"),
         (lambda d: d.update(labels="yes"), "labels: "),

@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 
 from edge_kws.errors import ConversionError
 from edge_kws_converters.compiler import compile_model, make_program, read_model
+from edge_kws_converters.passes.lower_layers import LAYERS
+from edge_kws_converters.passes.lower_views import VIEWS
+from edge_kws_converters.readers.tflite_operators import OPERATORS
 from tests.golden.operator_models import OperatorModel, options
 from tests.golden.tiny_model import tiny_model
 
@@ -70,6 +73,11 @@ def test_unknown_operators_are_named_with_index_and_tensor() -> None:
     net.operator("ROUND", [middle], [result])
     with pytest.raises(ConversionError, match=r"operator 1 of code 116 \(rounded\)"):
         read_model(net.finish(source, result))
+
+
+def test_every_operator_that_is_read_is_compiled() -> None:
+    by_passes = {"dequantize", "transpose", "call_once", "var_handle", "read_variable", "assign_variable"}
+    assert {name for name, _ in OPERATORS.values()} - by_passes == {*LAYERS, *VIEWS} - {"history"}
 
 
 @pytest.mark.parametrize(

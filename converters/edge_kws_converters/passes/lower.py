@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 
 from edge_kws.errors import ConversionError
 from edge_kws_converters.graph import Graph, Node, Quantization, Tensor
+from edge_kws_converters.passes.fold_zero_point import fold_zero_points
+from edge_kws_converters.passes.fuse import fuse
+from edge_kws_converters.passes.running_sum import use_running_sums
 from edge_kws_converters.program import Edge, Layer, Program, Ring
 
 _MAX_ROWS, _MAX_ROW_BYTES = 10_000, 65_536
@@ -14,7 +17,7 @@ _MAX_ROWS, _MAX_ROW_BYTES = 10_000, 65_536
 class View:
     """A tensor as rows `begin` .. `begin + rows - 1` of a ring, each of (width, channels).
 
-    `pad` (top, bottom, left, right) holds padding that the reader still has to see; `flat`: the exported tensor has lost its rows.
+    `flat`: the exported tensor has lost its rows.
     """
 
     ring: Ring
@@ -23,7 +26,6 @@ class View:
     channels: int
     quantization: Quantization
     begin: int = 0
-    pad: tuple[int, int, int, int] = (0, 0, 0, 0)
     flat: bool = False
 
 
@@ -37,30 +39,47 @@ class Lowering:
         self.pads: dict[int, int] = {}
         self.has_history = any(node.op == "history" for node in graph.nodes)
 
-    def view(self, node: Node, tensor: int, *, padded: bool = False, flat: bool = False) -> View:
-        """Where an input of a node is. `padded`: the node handles padding; `flat`: it takes all rows as one."""
+    def view(self, node: Node, tensor: int, *, flat: bool = False) -> View:
+        """Where an input of a node is. `flat`: the node takes all rows as one."""
         if tensor not in self.views:
             found = self.graph.tensors[tensor].name if tensor >= 0 else "none"
             raise self.graph.refuse(node, "an input computed from the model's input", found)
         view = self.views[tensor]
-        if view.pad != (0, 0, 0, 0) and not padded:
-            view = self._pad(node, view)
         if view.flat and not flat:
             raise self.graph.refuse(node, "rows of the same time", "a RESHAPE that mixes them", "keep time on axis 1")
         return view
 
     def edge(self, node: Node, view: View, out_rows: int, taps: int = 1, dilation: int = 1, stride: int = 1, top: int = 0) -> Edge:
         """The rows of a view that a node reads for `out_rows` output rows, `top` padding rows above the view's own first."""
-        top += view.pad[0]
         if self.has_history and stride * out_rows != view.ring.rows:
             raise self.graph.refuse(node, f"{view.ring.rows} new rows consumed each step", f"{stride * out_rows}")
         return Edge(view.ring, taps, dilation, stride, view.begin - top)
 
-    def pad_with(self, node: Node, ring: Ring, value: int) -> None:
-        """Rows outside the tensor have this value."""
+    def start_from(self, node: Node, ring: Ring, value: int) -> None:
+        """Rows before the first of a stream have this value."""
         if self.pads.setdefault(id(ring), value) != value:
-            raise self.graph.refuse(node, f"padding with {self.pads[id(ring)]}, as another reader of this tensor", f"{value}")
+            raise self.graph.refuse(node, f"history of {self.pads[id(ring)]}, as another reader of this tensor", f"{value}")
         ring.pad_value = value
+
+    def padded(self, node: Node, view: View, value: int) -> View:
+        """The view with rows of `value` before and after it: where its ring is more than the view, or padded otherwise, a copy."""
+        if self.has_history:
+            raise self.graph.refuse(node, "no padding in time in a model that keeps its own state", "some", "use VALID")
+        ring = view.ring
+        if view.begin or view.rows != ring.rows or self.pads.setdefault(id(ring), value) != value:
+            ring = Ring(f"{ring.name} copied", view.rows, ring.width, ring.channels)
+            self.layers.append(
+                Layer(
+                    f"copy for {self.graph.where(node)}",
+                    "copy",
+                    [Edge(view.ring, begin=view.begin)],
+                    ring,
+                    parts=[(0, 0, 1, ring.row_bytes, 0, 0)],
+                )
+            )
+            self.pads[id(ring)] = value
+        ring.pad_value = value
+        return replace(view, ring=ring, begin=0)
 
     def add(self, node: Node, layer: Layer) -> None:
         """Appends a layer and makes its ring the view of the node's output."""
@@ -83,19 +102,6 @@ class Lowering:
         """A new ring, named as the node's output."""
         return Ring(self.graph.tensors[node.outputs[0]].name, rows, width, channels)
 
-    def _pad(self, node: Node, view: View) -> View:
-        """Padding made real, for readers that handle none."""
-        top, bottom, left, right = view.pad
-        rows, width = view.rows + top + bottom, view.width + left + right
-        out = Ring(f"{view.ring.name} padded", rows, width, view.channels)
-        zero = view.quantization.zero_point
-        self.pad_with(node, view.ring, zero)
-        size = view.width * view.channels
-        self.layers.append(
-            Layer("pad", "copy", [self.edge(node, view, rows)], out, parts=[(0, 0, 1, size, left * view.channels, 0)], shape=zero)
-        )
-        return View(out, rows, width, view.channels, view.quantization)
-
 
 Lower = Callable[[Lowering, Node], None]
 
@@ -113,6 +119,7 @@ def lower(graph: Graph) -> Program:
         raise ConversionError(
             f"{graph.name}: expected 1 input and 1 output, found {len(graph.inputs)} and {len(graph.outputs)}; export it so"
         )
+    fuse(graph)
     lowering = Lowering(graph)
     entry = _input(lowering, graph)
     for node in graph.nodes:
@@ -120,12 +127,25 @@ def lower(graph: Graph) -> Program:
     view = lowering.views.get(graph.outputs[0])
     if view is None:
         raise ConversionError(f"{graph.name}: expected an output computed from the input, found none; export the model again")
-    if view.begin or view.pad != (0, 0, 0, 0) or view.ring is entry:
-        raise ConversionError(f"{graph.name}: expected an output computed by a layer, found a slice or pad; export the model again")
+    if view.begin or view.ring is entry:
+        raise ConversionError(f"{graph.name}: expected an output computed by a layer, found a slice; export the model again")
     program = Program(graph.name, lowering.layers, entry, view.ring, entry.rows if lowering.has_history else 0)
     program.has_state = lowering.has_history
     _place_padding(program)
+    fold_zero_points(program)
+    if program.stride:
+        use_running_sums(program)
     return program
+
+
+def padding_of(size: int, out: int, kernel: int, stride: int, dilation: int, same: bool) -> int:
+    """Padding before the first element."""
+    return max((out - 1) * stride + (kernel - 1) * dilation + 1 - size, 0) // 2 if same else 0
+
+
+def output_size(size: int, kernel: int, stride: int, dilation: int, same: bool) -> int:
+    """Elements a window makes of `size` (padding included where it is explicit)."""
+    return -(-size // stride) if same else (size - (kernel - 1) * dilation - 1) // stride + 1
 
 
 def _unknown(graph: Graph, node: Node) -> None:

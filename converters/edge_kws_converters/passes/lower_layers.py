@@ -1,83 +1,41 @@
 """Operators that compute: convolutions, pools, elementwise functions, softmax."""
 
-import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_kws_converters import arithmetic
-from edge_kws_converters.arithmetic import Multiplier, quantize_multiplier
-from edge_kws_converters.graph import Graph, Node, Quantization
-from edge_kws_converters.passes.lower import Lower, Lowering, View
+from edge_kws_converters.arithmetic import quantize_multiplier
+from edge_kws_converters.graph import Graph, Node
+from edge_kws_converters.passes.lower import Lower, Lowering, View, output_size, padding_of
+from edge_kws_converters.passes.lower_elementwise import ELEMENTWISE, elementwise
 from edge_kws_converters.passes.lower_pools import average_pool, max_pool, mean
-from edge_kws_converters.program import Channels, ConvShape, Edge, Layer
-
-_PROVEN = 2**30
-SHIFT_ONCE = 2
-"""EKWS_SHIFT_ONCE of kernel.h: LiteRT rounds FULLY_CONNECTED once, everything else twice."""
+from edge_kws_converters.passes.tables import TABLES, table_of
+from edge_kws_converters.program import SHIFT_ANY, SHIFT_ONCE, Call, Channels, ConvShape, Edge, Layer
 
 
-def clamp_of(node: Node, quantization: Quantization) -> tuple[int, int]:
-    """The int8 range a fused activation leaves."""
-    scale, zero = quantization.scale, quantization.zero_point
-
-    def level(real: float) -> int:
-        ratio = float(np.float32(real) / scale)
-        return zero + math.floor(abs(ratio) + 0.5) * (1 if ratio >= 0 else -1)
-
-    low, high = {"none": (None, None), "relu": (0.0, None), "relu6": (0.0, 6.0), "relu_n1_to_1": (-1.0, 1.0)}[node.activation]
-    return max(-128, -128 if low is None else level(low)), min(127, 127 if high is None else level(high))
-
-
-def padding_of(size: int, out: int, kernel: int, stride: int, dilation: int, same: bool) -> int:
-    """Padding before the first element."""
-    return max((out - 1) * stride + (kernel - 1) * dilation + 1 - size, 0) // 2 if same else 0
-
-
-def output_size(size: int, kernel: int, stride: int, dilation: int, same: bool) -> int:
-    """Elements a window makes of `size` (padding included where it is explicit)."""
-    return -(-size // stride) if same else (size - (kernel - 1) * dilation - 1) // stride + 1
-
-
-def quantization_of(graph: Graph, node: Node, tensor: int) -> Quantization:
-    """Scale and zero point of an int8 tensor. Raises ConversionError where it has none."""
-    found = graph.quantized(node, tensor).quantization
-    assert found is not None
-    if not found.scale > 0:
-        raise graph.refuse(node, "a scale above 0", f"{found.scale}", "quantise again")
-    return found
-
-
-def _channels(graph: Graph, node: Node, view: View, weights: NDArray[np.int8], axis: int, *, dense: bool) -> tuple[Channels, int]:
-    """Requantisation of each output channel, and whether shifts are plain right ones with sums below 2^30."""
+def _channels(graph: Graph, node: Node, view: View, weights: NDArray[np.int8], axis: int, *, dense: bool) -> Channels:
+    """Requantisation of each output channel."""
     n = weights.shape[axis]
-    kernel = quantization_of(graph, node, node.inputs[1])
-    out = quantization_of(graph, node, node.outputs[0])
+    kernel = graph.quantization(node, node.inputs[1])
+    out = graph.quantization(node, node.outputs[0])
     if kernel.zero_points.any():
         raise graph.refuse(node, "weights with zero point 0", f"{int(kernel.zero_points[0])}", "quantise weights symmetrically")
     if len(kernel.scales) > 1 and (len(kernel.scales) != n or kernel.axis % weights.ndim != axis):
         raise graph.refuse(node, f"1 or {n} weight scales on axis {axis}", f"{len(kernel.scales)} on axis {kernel.axis}")
-    bias = np.zeros(n, np.int64)
+    bias = np.zeros(n, np.int32)
     if len(node.inputs) > 2 and node.inputs[2] >= 0:
         values = graph.constant(node, 2)
         if values.dtype != np.int32 or values.size != n:
             raise graph.refuse(node, f"an int32 bias of {n}", f"{values.dtype} {values.shape}", "quantise to full int8")
-        bias = values.reshape(n).astype(np.int64)
+        bias = values.reshape(n)
     if dense and len(kernel.scales) == 1:
         reals = [float(view.quantization.scale * kernel.scales[0]) / float(out.scale)] * n
     else:
         reals = [float(view.quantization.scale) * float(s) / float(out.scale) for s in np.broadcast_to(kernel.scales, (n,))]
     factors = [quantize_multiplier(real) for real in reals]
-    others = tuple(i for i in range(weights.ndim) if i != axis)
-    wide = weights.astype(np.int64)
-    folded = bias - view.quantization.zero_point * wide.sum(axis=others)
-    bound = int((np.abs(folded) + 128 * np.abs(wide).sum(axis=others)).max())
-    proven = bound < _PROVEN and all(factor.shift >= 1 for factor in factors)
-    wrapped = ((folded + 2**31) % 2**32 - 2**31).astype(np.int32)
-    mantissas, shifts = np.array([f.mantissa for f in factors], np.int32), np.array([f.shift for f in factors], np.int8)
-    return Channels(wrapped, mantissas, shifts), int(proven)
+    return Channels(bias, np.array([f.mantissa for f in factors], np.int32), np.array([f.shift for f in factors], np.int8))
 
 
 def _weights(graph: Graph, node: Node, ndim: int) -> NDArray[np.int8]:
@@ -94,8 +52,8 @@ def _convolution(lowering: Lowering, node: Node, *, depthwise: bool) -> None:
     if len(node.inputs) < 2:
         raise graph.refuse(node, "input and weights", f"{len(node.inputs)} inputs")
     weights = _weights(graph, node, 4)
-    view = lowering.view(node, node.inputs[0], padded=True)
-    top, bottom, left, right = view.pad
+    view = lowering.view(node, node.inputs[0])
+    top, bottom, left, right = window.pads
     if depthwise:
         (_, kh, kw, n), fits = weights.shape, weights.shape[3] % view.channels == 0 and weights.shape[0] == 1
     else:
@@ -105,19 +63,16 @@ def _convolution(lowering: Lowering, node: Node, *, depthwise: bool) -> None:
     (sh, sw), (dh, dw) = window.stride, window.dilation
     high, wide = view.rows + top + bottom, view.width + left + right
     rows, width = output_size(high, kh, sh, dh, window.same), output_size(wide, kw, sw, dw, window.same)
-    if window.same and view.pad != (0, 0, 0, 0):
-        raise graph.refuse(node, "PAD before a VALID convolution", "before a SAME one", "pad once")
     if rows < 1 or width < 1:
         raise graph.refuse(node, f"an input of at least {(kh - 1) * dh + 1} x {(kw - 1) * dw + 1}", f"{high} x {wide}")
-    pad_top = padding_of(high, rows, kh, sh, dh, window.same)
+    pad_top = padding_of(high, rows, kh, sh, dh, window.same) + top
+    if pad_top or (rows - 1) * sh + (kh - 1) * dh + 1 > view.rows + pad_top:
+        view = lowering.padded(node, view, view.quantization.zero_point)
     pad_left = padding_of(wide, width, kw, sw, dw, window.same) + left
-    channels, shifts = _channels(graph, node, view, weights, 3 if depthwise else 0, dense=False)
+    channels = _channels(graph, node, view, weights, 3 if depthwise else 0, dense=False)
     multiplies = n // view.channels if depthwise else 0
-    shape = _shape(graph, node, view, (width, n), (kh, kw), (sw, dw, pad_left), multiplies, shifts)
+    shape = _shape(graph, node, view, (width, n), (kh, kw), (sw, dw, pad_left), multiplies, SHIFT_ANY)
     edge = lowering.edge(node, view, rows, kh, dh, sh, pad_top)
-    last = (rows - 1) * sh + (kh - 1) * dh + 1
-    if pad_top + top or last > view.rows + top + pad_top:
-        lowering.pad_with(node, view.ring, view.quantization.zero_point)
     kind = "depthwise" if depthwise else "conv"
     values = weights[0] if depthwise else weights
     if depthwise and view.channels == 1:  # all outputs read the one channel: an ordinary convolution
@@ -135,8 +90,8 @@ def _shape(
     multiplies: int,
     shifts: int,
 ) -> ConvShape:
-    quantization = quantization_of(graph, node, node.outputs[0])
-    low, high = clamp_of(node, quantization)
+    quantization = graph.quantization(node, node.outputs[0])
+    low, high = quantization.clamp(node.activation)
     (width, n), (kh, kw), (sw, dw, left) = out, kernel, steps
     zeros = view.quantization.zero_point, quantization.zero_point
     return ConvShape(view.width, view.channels, width, n, kh, kw, sw, dw, left, *zeros, low, high, multiplies, shifts)
@@ -160,100 +115,26 @@ def _dense(lowering: Lowering, node: Node) -> None:
         step = "flatten before it"
         raise graph.refuse(node, f"{inner} inputs and {n} outputs", f"{view.rows} x {view.width} x {view.channels}", step)
     shaped = weights.reshape(n, view.rows, view.width, view.channels)
-    channels, _ = _channels(graph, node, view, shaped, 0, dense=True)
+    channels = _channels(graph, node, view, shaped, 0, dense=True)
     shape = _shape(graph, node, view, (1, n), (view.rows, view.width), (1, 1, 0), 0, SHIFT_ONCE)
     edge = lowering.edge(node, view, 1, view.rows, 1, view.ring.rows if lowering.has_history else 1)
     lowering.add(node, Layer(graph.where(node), "conv", [edge], lowering.ring(node, 1, 1, n), shape, shaped, channels))
 
 
-def _elementwise(lowering: Lowering, node: Node) -> None:
-    graph = lowering.graph
-    if len(node.inputs) != 2:
-        raise graph.refuse(node, "two operands", f"{len(node.inputs)}")
-    rows, width, channels = graph.quantized(node, node.outputs[0]).rows
-    edges: list[Edge] = []
-    sizes: list[tuple[int, int]] = []
-    table: NDArray[Any] | None = None
-    for position, tensor in enumerate(node.inputs):
-        constant = graph.tensors[tensor].data if tensor >= 0 else None
-        if constant is None:
-            view = lowering.view(node, tensor)
-            edges.append(lowering.edge(node, view, rows, stride=1 if view.rows == rows else 0))
-            found = (view.rows, view.width, view.channels)
-        else:
-            found, table = graph.quantized(node, tensor).rows, constant
-            if found[0] != 1 or (position == 0 and node.op == "sub") or table.size > 65_536:
-                raise graph.refuse(node, "a constant second operand of one row", f"{constant.shape}")
-        if found[0] not in (1, rows) or found[1] not in (1, width) or found[2] not in (1, channels):
-            raise graph.refuse(node, f"operands that fit {(rows, width, channels)}", f"{found}")
-        sizes.append(found[1:])
-    if not edges:
-        raise graph.refuse(node, "an operand that is computed", "constants only")
-    quantizations = [quantization_of(graph, node, tensor) for tensor in node.inputs]
-    if table is not None and graph.tensors[node.inputs[0]].data is not None:
-        sizes.reverse()
-        quantizations.reverse()
-    shape = _elementwise_shape(graph, node, (width, channels), sizes, quantizations)
-    lowering.add(node, Layer(graph.where(node), node.op, edges, lowering.ring(node, rows, width, channels), shape, table=table))
-
-
-def _elementwise_shape(
-    graph: Graph, node: Node, out: tuple[int, int], sizes: list[tuple[int, int]], operands: list[Quantization]
-) -> dict[str, int]:
-    result = quantization_of(graph, node, node.outputs[0])
-    low, high = clamp_of(node, result)
-    (a, b), one = operands, Multiplier(0, 0)
-    if node.op == "mul":
-        factors = one, one, quantize_multiplier(float(a.scale * b.scale / result.scale))
-    else:
-        twice = 2 * float(max(a.scale, b.scale))
-        reals = float(a.scale) / twice, float(b.scale) / twice, twice / ((1 << 20) * float(result.scale))
-        factors = tuple(quantize_multiplier(real) for real in reals)
-        if any(factor.shift < 0 for factor in factors):
-            raise graph.refuse(node, "an output scale not 2^20 times finer than its inputs", f"{result.scale}", "quantise again")
-    values = (*out, *sizes[0], *sizes[1], a.zero_point, b.zero_point, result.zero_point, low, high)
-    names = ("width", "channels", "a_width", "a_channels", "b_width", "b_channels", "a_zero", "b_zero", "out_zero", "low", "high")
-    shape: dict[str, int] = dict(zip(names, values, strict=True))
-    for prefix, factor in zip(("a_", "b_", ""), factors, strict=True):
-        shape |= {f"{prefix}multiplier": factor.mantissa, f"{prefix}shift": factor.shift}
-    return shape
-
-
 def _table(lowering: Lowering, node: Node) -> None:
     graph = lowering.graph
     view = lowering.view(node, node.inputs[0])
-    table = _table_of(graph, node, view.quantization, quantization_of(graph, node, node.outputs[0]))
+    table = table_of(graph, node, view.quantization)
     out = lowering.ring(node, view.rows, view.width, view.channels)
     edge = lowering.edge(node, view, view.rows)
-    lowering.add(node, Layer(graph.where(node), "table", [edge], out, table=table.astype(np.int8)))
-
-
-def _table_of(graph: Graph, node: Node, source: Quantization, result: Quantization) -> NDArray[Any]:
-    scale_in, zero_in, scale_out, zero_out = float(source.scale), source.zero_point, float(result.scale), result.zero_point
-    if node.op in ("logistic", "tanh"):
-        expected = (1 / 256, -128) if node.op == "logistic" else (1 / 128, 0)
-        if (scale_out, zero_out) != expected:
-            raise graph.refuse(node, f"scale and zero point {expected}", f"{(scale_out, zero_out)}", "quantise again")
-        function = arithmetic.logistic_table if node.op == "logistic" else arithmetic.tanh_table
-        return function(scale_in, zero_in)
-    if node.op in ("relu", "relu6", "relu_n1_to_1"):
-        node.activation = node.op
-    low, high = clamp_of(node, result)
-    if node.op == "hard_swish":
-        return arithmetic.hard_swish_table(scale_in, zero_in, scale_out, zero_out)
-    # QUANTIZE divides scales in double precision, the activations in single.
-    factor = scale_in / scale_out if node.op == "quantize" else float(source.scale / result.scale)
-    table = arithmetic.rescale_table(factor, zero_in, zero_out, low, high)
-    if node.op == "leaky_relu":
-        alpha = float(source.scale * np.float32(node.options["alpha"]) / result.scale)
-        return np.where(np.arange(-128, 128) < zero_in, arithmetic.rescale_table(alpha, zero_in, zero_out), table)
-    return table
+    call = Call("elementwise_s8.h", "ekws_table_s8", literals=(out.row_bytes,), in_place=True)
+    lowering.add(node, Layer(graph.where(node), "table", [edge], out, call=call, constants={"table": table}))
 
 
 def _softmax(lowering: Lowering, node: Node) -> None:
     graph = lowering.graph
     view = lowering.view(node, node.inputs[0])
-    result = quantization_of(graph, node, node.outputs[0])
+    result = graph.quantization(node, node.outputs[0])
     if (float(result.scale), result.zero_point) != (1 / 256, -128):
         raise graph.refuse(node, "output scale 1/256, zero point -128", f"{result.scale}, {result.zero_point}", "quantise again")
     last = graph.tensors[node.inputs[0]].shape[-1]
@@ -262,8 +143,9 @@ def _softmax(lowering: Lowering, node: Node) -> None:
         raise graph.refuse(node, "classes on the last axis, at most 4095", f"{graph.tensors[node.inputs[0]].shape}")
     out = lowering.ring(node, view.rows, view.width, view.channels)
     table = arithmetic.softmax_table(float(view.quantization.scale), node.options["beta"])
-    shape = (view.width * view.channels // channels, channels)
-    lowering.add(node, Layer(graph.where(node), "softmax", [lowering.edge(node, view, view.rows)], out, shape, table=table))
+    call = Call("softmax_s8.h", "ekws_softmax_s8", literals=(table.size, out.row_bytes // channels, channels), in_place=True)
+    edges = [lowering.edge(node, view, view.rows)]
+    lowering.add(node, Layer(graph.where(node), "softmax", edges, out, call=call, constants={"exps": table}))
 
 
 def _concatenation(lowering: Lowering, node: Node) -> None:
@@ -271,7 +153,7 @@ def _concatenation(lowering: Lowering, node: Node) -> None:
     tensor = graph.quantized(node, node.outputs[0])
     axis = node.options["axis"] % max(1, len(tensor.shape))
     rows, width, channels = tensor.rows
-    result = quantization_of(graph, node, node.outputs[0])
+    result = graph.quantization(node, node.outputs[0])
     edges: list[Edge] = []
     parts: list[tuple[int, ...]] = []
     at = 0
@@ -293,23 +175,14 @@ def _concatenation(lowering: Lowering, node: Node) -> None:
 
 
 LAYERS: dict[str, Lower] = {
-    "add": _elementwise,
     "average_pool_2d": average_pool,
     "concatenation": _concatenation,
     "conv_2d": _conv,
     "depthwise_conv_2d": _depthwise,
     "fully_connected": _dense,
-    "hard_swish": _table,
-    "leaky_relu": _table,
-    "logistic": _table,
     "max_pool_2d": max_pool,
     "mean": mean,
-    "mul": _elementwise,
-    "quantize": _table,
-    "relu": _table,
-    "relu6": _table,
-    "relu_n1_to_1": _table,
     "softmax": _softmax,
-    "sub": _elementwise,
-    "tanh": _table,
+    **dict.fromkeys(ELEMENTWISE, elementwise),
+    **dict.fromkeys(TABLES, _table),
 }

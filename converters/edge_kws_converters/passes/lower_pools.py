@@ -2,8 +2,8 @@
 
 from edge_kws_converters.arithmetic import quantize_multiplier
 from edge_kws_converters.graph import Node, Quantization
-from edge_kws_converters.passes.lower import Lowering, View
-from edge_kws_converters.program import Edge, Layer
+from edge_kws_converters.passes.lower import Lowering, View, output_size, padding_of
+from edge_kws_converters.program import Call, Edge, Layer
 
 NEAREST, DIVIDED = range(2)
 """The modes of pool_s8.h."""
@@ -20,13 +20,11 @@ def max_pool(lowering: Lowering, node: Node) -> None:
 
 
 def _pool(lowering: Lowering, node: Node, kind: str) -> None:
-    from edge_kws_converters.passes.lower_layers import clamp_of, output_size, padding_of, quantization_of
-
     graph, window = lowering.graph, node.window
     assert window is not None
     (kh, kw), (sh, sw) = window.kernel, window.stride
     view = lowering.view(node, node.inputs[0])
-    result = quantization_of(graph, node, node.outputs[0])
+    result = graph.quantization(node, node.outputs[0])
     if (view.quantization.scale, view.quantization.zero_point) != (result.scale, result.zero_point):
         raise graph.refuse(
             node, "an output quantised as the input", f"scales {view.quantization.scale} and {result.scale}", "quantise again"
@@ -35,12 +33,10 @@ def _pool(lowering: Lowering, node: Node, kind: str) -> None:
     if rows < 1 or width < 1 or 0 in (kh, kw):
         raise graph.refuse(node, f"an input of at least {kh} x {kw}", f"{view.rows} x {view.width}")
     top = padding_of(view.rows, rows, kh, sh, 1, window.same)
-    padded_rows = top > 0 or (rows - 1) * sh + kh > view.rows + top
-    if padded_rows and kind == "average_pool":
-        raise graph.refuse(node, "an average without padding in time", f"kernel {kh}, stride {sh}, SAME over {view.rows} rows", "use VALID")
-    low, high = clamp_of(node, result)
-    if padded_rows:
-        lowering.pad_with(node, view.ring, -128)
+    if top > 0 or (rows - 1) * sh + kh > view.rows + top:
+        # Neutral to a largest value; and to a sum, whose count leaves them out.
+        view = lowering.padded(node, view, -128 if kind == "max_pool" else 0)
+    low, high = result.clamp(node.activation)
     shape = _shape(view, (width, kh, kw, sw, padding_of(view.width, width, kw, sw, 1, window.same)), low, high)
     edge = lowering.edge(node, view, rows, kh, 1, sh, top)
     _add(lowering, node, kind, edge, (rows, width, view.channels), shape)
@@ -56,20 +52,20 @@ def _shape(view: View, geometry: tuple[int, int, int, int, int], low: int, high:
 
 def _add(lowering: Lowering, node: Node, kind: str, edge: Edge, out: tuple[int, int, int], shape: dict[str, int]) -> None:
     """One output row of all rows and columns of a whole window is summed as they come."""
-    layer = Layer(lowering.graph.where(node), kind, [edge], lowering.ring(node, *out), shape)
-    whole = out[0] == 1 and out[1] == 1 and shape["kernel_width"] == shape["in_width"] and edge.taps > 1
+    call = Call("pool_s8.h", "ekws_max_pool_s8", "ekws_pool_shape_t", taps=True) if kind == "max_pool" else None
+    layer = Layer(lowering.graph.where(node), kind, [edge], lowering.ring(node, *out), shape, call=call)
+    whole = out[0] == 1 and out[1] == 1 and shape["kernel_width"] == shape["in_width"] and 1 < edge.taps <= edge.ring.rows - edge.begin
     if kind == "average_pool" and whole and not lowering.has_history:
         layer.accumulate, edge.taps, edge.stride = edge.taps, 1, 1
+        layer.scratch = 4 * layer.out.channels
     lowering.add(node, layer)
 
 
 def mean(lowering: Lowering, node: Node) -> None:
     """MEAN over rows, width or both."""
-    from edge_kws_converters.passes.lower_layers import quantization_of
-
     graph = lowering.graph
     source = graph.quantized(node, node.inputs[0])
-    result = quantization_of(graph, node, node.outputs[0])
+    result = graph.quantization(node, node.outputs[0])
     view = lowering.view(node, node.inputs[0])
     axes = sorted(int(a) % len(source.shape) for a in graph.constant(node, 1).reshape(-1))
     if not axes or any(axis not in (1, 2) for axis in axes) or len(source.shape) < 3 or (axes == [2] and len(source.shape) == 3):

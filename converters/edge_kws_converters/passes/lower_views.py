@@ -2,10 +2,8 @@
 
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edge_kws_converters.graph import Node
+from edge_kws_converters.passes.fuse import padding
 from edge_kws_converters.passes.lower import Lower, Lowering, View
 from edge_kws_converters.program import Edge, Layer
 
@@ -30,22 +28,21 @@ def _history(lowering: Lowering, node: Node) -> None:
     rows = node.options["rows"]
     if view.begin or view.rows != view.ring.rows:
         raise lowering.graph.refuse(node, "history of whole rows", "history of a slice")
-    lowering.pad_with(node, view.ring, node.options["value"])
+    lowering.start_from(node, view.ring, node.options["value"])
     lowering.views[node.outputs[0]] = replace(view, rows=rows + view.rows, begin=-rows)
 
 
 def _pad(lowering: Lowering, node: Node) -> None:
+    """Padding that no convolution takes: rows of the ring and copies of what lies between."""
     view = lowering.view(node, node.inputs[0])
-    pads: NDArray[np.int32] = lowering.graph.constant(node, 1)
-    tensor = lowering.graph.quantized(node, node.outputs[0])
-    if pads.ndim != 2 or pads.shape[1] != 2 or len(pads) not in (3, 4) or pads.min() < 0 or pads[0].any():
-        raise lowering.graph.refuse(node, "padding of rows and width, none of the batch", f"{pads.tolist()}")
-    if len(pads) == 4 and pads[3].any():
-        raise lowering.graph.refuse(node, "padding of rows and width", f"channels padded by {pads[3].tolist()}")
-    (top, bottom), (left, right) = pads[1].tolist(), pads[2].tolist()
-    if tensor.rows != (view.rows + top + bottom, view.width + left + right, view.channels):
-        raise lowering.graph.refuse(node, "an output larger by its padding", f"{tensor.shape}")
-    lowering.views[node.outputs[0]] = replace(view, pad=(top, bottom, left, right))
+    top, bottom, left, right = padding(lowering.graph, node)
+    rows, width = view.rows + top + bottom, view.width + left + right
+    zero = view.quantization.zero_point
+    if top or bottom:
+        view = lowering.padded(node, view, zero)
+    part = (0, 0, 1, view.width * view.channels, left * view.channels, 0)
+    out, edge = lowering.ring(node, rows, width, view.channels), lowering.edge(node, view, rows, top=top)
+    lowering.add(node, Layer(lowering.graph.where(node), "copy", [edge], out, parts=[part], shape=zero))
 
 
 def _bounds(lowering: Lowering, node: Node, size: tuple[int, ...]) -> list[tuple[int, int]]:
@@ -96,7 +93,7 @@ def _cut(lowering: Lowering, node: Node, view: View, output: int, bounds: list[t
         part = ((w0 * view.channels + c0), view.channels, width, channels, 0, channels)
         lowering.layers.append(Layer(lowering.graph.where(node), "copy", [edge], out, parts=[part]))
         if lowering.has_history:
-            lowering.pad_with(node, out, lowering.pads.get(id(view.ring), 0))
+            lowering.start_from(node, out, lowering.pads.get(id(view.ring), 0))
         begin = view.begin if lowering.has_history else 0
         view = View(out, view.rows, width, channels, view.quantization, begin)
     lowering.views[output] = view

@@ -8,6 +8,7 @@ multiple of the model's time stride nothing changes; else the layers after a tim
 from math import gcd
 
 from edge_kws.errors import ConversionError
+from edge_kws_converters.passes.running_sum import use_running_sums
 from edge_kws_converters.program import Edge, Layer, Program
 
 
@@ -32,6 +33,7 @@ def streamify(program: Program, stride: int) -> Program:
     for layer in program.layers:
         _rewrite(layer, stride)
     program.stride = stride
+    use_running_sums(program)
     return program
 
 
@@ -44,8 +46,9 @@ def _rewrite(layer: Layer, stride: int) -> None:
     taps = layer.accumulate or None
     for edge in layer.edges:
         ring = edge.ring
-        if ring.pad_before or ring.pad_after:
-            raise _refusal(layer, f"it pads time (SAME or PAD: {ring.pad_before} rows before, {ring.pad_after} after)")
+        before, after = _padding_read(layer, edge)
+        if before > 0 or after > 0:
+            raise _refusal(layer, f"it pads time (SAME or PAD: {max(before, 0)} rows before, {max(after, 0)} after)")
         if edge.stride == 0:
             raise _refusal(layer, "it spreads one value over all of the window's time (squeeze and excite)")
         if taps:
@@ -54,10 +57,16 @@ def _rewrite(layer: Layer, stride: int) -> None:
         if edge is not layer.edges[0] and own != layer.out.spacing:
             raise _refusal(layer, f"its inputs differ in time stride ({own} and {layer.out.spacing} hops)")
         layer.out.spacing = own
-    layer.accumulate = 0
+    layer.accumulate = layer.scratch = 0
     out_grid = gcd(stride, layer.out.spacing)
     for edge in layer.edges:
         _regrid(edge, gcd(stride, edge.ring.spacing), out_grid)
+
+
+def _padding_read(layer: Layer, edge: Edge) -> tuple[int, int]:
+    """Padding rows before and after the tensor that a layer reads; below 0 where it stays inside."""
+    last = edge.begin + ((layer.accumulate or layer.out.rows) - 1) * edge.stride + edge.span
+    return edge.ring.pad_before - edge.begin, last - edge.ring.pad_before - edge.ring.rows
 
 
 def _regrid(edge: Edge, grid: int, out_grid: int) -> None:

@@ -5,23 +5,12 @@ from dataclasses import replace
 import numpy as np
 
 from edge_kws_converters.graph import Graph, Node, Tensor, Window
+from edge_kws_converters.passes.lower_elementwise import ELEMENTWISE
+from edge_kws_converters.passes.tables import TABLES
 
-_FOLLOWS = (
-    "reshape",
-    "expand_dims",
-    "squeeze",
-    "add",
-    "sub",
-    "mul",
-    "quantize",
-    "relu",
-    "relu6",
-    "relu_n1_to_1",
-    "leaky_relu",
-    "hard_swish",
-)
-_WINDOWED = ("conv_2d", "depthwise_conv_2d", "average_pool_2d", "max_pool_2d")
 _RESHAPES = ("reshape", "expand_dims", "squeeze")
+_FOLLOWS = (*_RESHAPES, *TABLES, *ELEMENTWISE)
+_WINDOWED = ("conv_2d", "depthwise_conv_2d", "average_pool_2d", "max_pool_2d")
 
 
 def upright(graph: Graph) -> Graph:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge_kws_converters.graph import Quantization
 from edge_kws_converters.readers.onnx import OnnxReader
-from edge_kws_converters.readers.onnx_file import array_of
+from edge_kws_converters.readers.onnx_file import MAX_ELEMENTS, array_of
 from edge_kws_converters.readers.onnx_layers import average_pool, convolution, dense, global_average_pool, max_pool, pad, reduce_mean
 from edge_kws_converters.readers.onnx_values import Constant, OnnxNode, Pending, Value
 
@@ -116,9 +116,11 @@ def _bounded(reader: OnnxReader, node: OnnxNode, low: float, high: float) -> Val
     return replace(value, tensor=-1, pending=Pending(node, "quantize", [value.tensor], value.dims, low=low, high=high))
 
 
-def _binary(reader: OnnxReader, node: OnnxNode) -> Value:
+def _binary(reader: OnnxReader, node: OnnxNode) -> Constant | Value:
     """Add, Sub, Mul of two computed tensors, or of one and a constant; a constant after a layer without bias becomes its bias."""
     operands = [reader.operand(node, i) for i in (0, 1)]
+    if isinstance(operands[0], Constant) and isinstance(operands[1], Constant):
+        return _folded(node, operands[0], operands[1])
     if isinstance(operands[0], Constant) and node.op != "Sub":
         operands.reverse()
         node = replace(node, inputs=node.inputs[::-1])
@@ -135,6 +137,19 @@ def _binary(reader: OnnxReader, node: OnnxNode) -> Value:
             raise node.refuse("two tensors of one shape and order of axes", f"{first.shape} and {value.shape}", "add tensors of one shape")
         second = reader.arrange_stored(node, value, first.dims).tensor
     return replace(first, tensor=-1, pending=Pending(node, node.op.lower(), [first.tensor, second], first.dims))
+
+
+def _folded(node: OnnxNode, first: Constant, second: Constant) -> Constant:
+    """Two constants make one, in float32 as ONNX has it."""
+    a, b = first.real().astype(np.float32), second.real().astype(np.float32)
+    try:
+        size = math.prod(np.broadcast_shapes(a.shape, b.shape))
+    except ValueError:
+        raise node.refuse("constants that fit each other", f"{a.shape} and {b.shape}", "export it again") from None
+    if size > MAX_ELEMENTS:
+        raise node.refuse(f"at most {MAX_ELEMENTS} elements", f"{a.shape} and {b.shape}", "fold them first")
+    with np.errstate(all="ignore"):
+        return Constant({"Add": np.add, "Sub": np.subtract, "Mul": np.multiply}[node.op](a, b))
 
 
 def _with_bias(reader: OnnxReader, node: OnnxNode, constant: Constant) -> Value | None:

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 
 from edge_kws_converters.kernel_row import Kernel
-from edge_kws_converters.kernels import check_core, choose
+from edge_kws_converters.kernels import check_core
+from edge_kws_converters.passes.fire_together import fire_together
+from edge_kws_converters.passes.lay_out_weights import lay_out_weights
 from edge_kws_converters.passes.memory import Block, plan_memory
 from edge_kws_converters.passes.schedule import Schedule, schedule
+from edge_kws_converters.passes.use_fast_calls import use_fast_calls
 from edge_kws_converters.program import ConvShape, Layer, Program
 from edge_kws_converters.writers.c_layers import Emission, layer_function, written
 from edge_kws_converters.writers.c_text import comment, identifier, paste_headers
@@ -63,15 +66,12 @@ def write_c(program: Program, core: str, *, name: str | None = None, frontend_di
         ConversionError: unknown core, or an output that is never computed.
     """
     check_core(core)
-    kernels = {id(layer): choose(layer.kind, layer.shape, layer.channels, core) for layer in program.layers if layer.channels is not None}
-    for layer in program.layers:
-        if id(layer) in kernels:
-            layer.scratch = kernels[id(layer)].scratch(layer.shape)
-        elif layer.accumulate:
-            layer.scratch = 4 * layer.out.channels
+    fire_together(program, core)
+    lay_out_weights(program, core)
+    use_fast_calls(program, core)
     plan = schedule(program)
     blocks = plan_memory(program, plan)
-    emission = Emission(program, kernels, edges=[edge for layer in program.layers for edge in layer.edges])
+    emission = Emission(program, edges=[edge for layer in program.layers for edge in layer.edges])
     functions = [layer_function(emission, layer) for layer in program.layers]
     prefix = identifier(name or program.name)
     header = _header(emission, prefix, core, frontend_digest)
@@ -152,7 +152,7 @@ void ekws_{prefix}_run(ekws_{prefix}_t *state, const int8_t *window, int8_t *out
 def _source(emission: Emission, plan: Schedule, prefix: str, core: str, functions: list[str]) -> str:
     program = emission.program
     wait, slot = _counts(emission)
-    taps = max([1, *(_pointers(layer, emission.kernels[id(layer)]) for layer in program.layers if layer.weights is not None)])
+    taps = max([1, *(_pointers(layer, layer.kernel) for layer in program.layers if layer.kernel is not None)])
     title = f"/* {comment(program.name)}, compiled by edge_kws for {core}. Generated: change the model, not this file. */"
     types = f"typedef ekws_{prefix}_t ekws_state_t;\ntypedef {wait} ekws_wait_t;\ntypedef {slot} ekws_slot_t;\n"
     instances = [_instance(name, text) for text, name in emission.instances.items()]
@@ -176,10 +176,10 @@ def _source(emission: Emission, plan: Schedule, prefix: str, core: str, function
 
 
 def _pointers(layer: Layer, kernel: Kernel) -> int:
-    """How many input pixels or runs of them the portable kernels point to at a time; they lie on the stack."""
+    """How many input pixels or runs of them the kernels in plain C point to at a time; they lie on the stack."""
     shape = layer.shape
     assert isinstance(shape, ConvShape)
-    if kernel.variant != "portable":
+    if kernel.variant not in ("portable", "vector"):
         return 1
     runs = kernel.op == "conv" and not shape.padded and (shape.dilation_width == 1 or shape.kernel_width == 1)
     return shape.kernel_height * (1 if runs else shape.kernel_width)
@@ -207,6 +207,9 @@ def _reset(emission: Emission) -> str:
     for ring in program.rings:
         if ring.pad_before:
             text += f"  memset(ARENA({ring.offset}), {ring.pad_value}, {ring.pad_before * ring.pitch});\n"
+    for layer in program.layers:
+        if layer.sliding:
+            text += f"  memset(ARENA({layer.scratch_offset}), 0, sizeof(int32_t)); /* running sums start anew */\n"
     return text + "}\n"
 
 
@@ -225,8 +228,9 @@ def _turn(emission: Emission, plan: Schedule, layer: Layer) -> str:
     call = f"layer_{n}({arguments});\n"
     if program.stride:
         done = "    return 1;\n" if ring is program.output else ""
-        return f"  if ({ready}) {{\n    {call}{done}  }}\n" if ready else f"  {call}"
-    fires = layer.accumulate or ring.rows
+        word = "while" if layer.catches_up and not done else "if"
+        return f"  {word} ({ready}) {{\n    {call}{done}  }}\n" if ready else f"  {call}"
+    fires = layer.fires
     limited = id(layer) in plan.limited or ring.pad_after > 0 or not layer.edges
     condition = " && ".join(filter(None, [f"s->made[{n}] < {fires}" if limited else "", ready]))
     text = f"  if ({condition}) {{\n    {call}    s->made[{n}]++;\n"

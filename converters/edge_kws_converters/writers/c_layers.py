@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
-from edge_kws_converters.kernels import Kernel
+from edge_kws_converters.passes.use_fast_calls import SUM_ROW
 from edge_kws_converters.program import ConvShape, Edge, Layer, Program, Ring
 from edge_kws_converters.writers.c_text import array, comment, fields
 
-_ROWS = "rows"
+_ALIGNMENT = {"weights": 16, "operand": 4}
 
 
 @dataclass(slots=True)
@@ -15,7 +15,6 @@ class Emission:
     """What has been printed so far, and how to reach rings and edges."""
 
     program: Program
-    kernels: dict[int, Kernel]
     constants: list[str] = field(default_factory=list[str])
     instances: dict[str, str] = field(default_factory=dict[str, str])
     bodies: list[str] = field(default_factory=list[str])
@@ -44,7 +43,14 @@ class Emission:
     def one_row(self, edge: Edge) -> str:
         """An expression for the one row an edge reads."""
         ring = edge.ring
+        if ring.inside:
+            return self.next_slot(ring.inside)
         slot = "" if ring.slots == 1 else f" + s->read[{self.edge(edge)}] * {ring.pitch}"
+        return f"ARENA({ring.offset}){slot}"
+
+    def next_slot(self, ring: Ring) -> str:
+        """An expression for the row that is written next."""
+        slot = "" if ring.slots == 1 else f" + s->write[{self.ring(ring)}] * {ring.pitch}"
         return f"ARENA({ring.offset}){slot}"
 
     def take_rows(self, edge: Edge) -> str:
@@ -61,25 +67,24 @@ class Emission:
         ring = layer.out
         if ring is self.program.output:
             return "output" if ring.rows == 1 else f"output + s->made[{self.index(layer)}] * {ring.row_bytes}"
-        slot = "" if ring.slots == 1 else f" + s->write[{self.ring(ring)}] * {ring.pitch}"
-        return f"ARENA({ring.offset}){slot}"
+        return self.next_slot(ring.inside or ring)
+
+
+def _constants(emission: Emission, layer: Layer) -> dict[str, str]:
+    """Prints a layer's constant arrays and returns what they are called."""
+    n = emission.index(layer)
+    for name, values in layer.constants.items():
+        emission.constants.append(array(f"{values.dtype}_t", f"{name}_{n}", values, _ALIGNMENT.get(name, 0)))
+    return {name: f"{name}_{n}" for name in layer.constants}
 
 
 def _conv(emission: Emission, layer: Layer) -> str:
-    kernel, shape, n = emission.kernels[id(layer)], layer.shape, emission.index(layer)
+    kernel, shape, n = layer.kernel, layer.shape, emission.index(layer)
+    assert kernel is not None
     assert isinstance(shape, ConvShape)
-    assert layer.weights is not None
-    assert layer.channels is not None
     emission.headers.add(kernel.header)
-    packed = kernel.pack(layer.weights, layer.channels, shape)
-    parts = {
-        "weights": lambda: array("int8_t", f"weights_{n}", packed, 16),
-        "bias": lambda: array("int32_t", f"bias_{n}", layer.channels.bias) if layer.channels else "",
-        "multiplier": lambda: array("int32_t", f"multiplier_{n}", layer.channels.multiplier) if layer.channels else "",
-        "shift": lambda: array("int8_t", f"shift_{n}", layer.channels.shift) if layer.channels else "",
-    }
-    emission.constants += [make() for name, make in parts.items() if name in kernel.uses]
-    members = ", ".join(f"{name}_{n}" if name in kernel.uses else "NULL" for name in parts)
+    names = _constants(emission, layer)
+    members = ", ".join(names.get(name, "NULL") for name in ("weights", "bias", "multiplier", "shift"))
     emission.constants.append(f"static const ekws_weights_t layer_{n}_weights = {{{members}}};\n")
     body = f"  {kernel.function}((ekws_conv_shape_t){{{fields(asdict(shape))}}}, rows, w, scratch, out);\n"
     signature = "(const int8_t *const *rows, const ekws_weights_t *w, void *scratch, int8_t *out)"
@@ -88,52 +93,84 @@ def _conv(emission: Emission, layer: Layer) -> str:
     return emission.take_rows(layer.edges[0]) + f"  {name}(rows, &layer_{n}_weights, {scratch}, {emission.target(layer)});\n"
 
 
-def _pool(emission: Emission, layer: Layer) -> str:
+def _average(emission: Emission, layer: Layer) -> str:
     emission.headers.add("pool_s8.h")
     shape = f"(ekws_pool_shape_t){{{fields(layer.shape)}}}"
     if layer.accumulate:
-        n, sums = emission.index(layer), f"(int32_t *)(void *)ARENA({layer.scratch_offset})"
-        add = emission.instance("sum", "(const int8_t *row, int32_t *sums)", f"  ekws_sum_row_s8({shape}, row, sums);\n")
-        finish = emission.instance(
-            "sum", "(const int32_t *sums, int8_t *out)", f"  ekws_sum_finish_s8({shape}, sums, {layer.accumulate}, out);\n"
-        )
-        text = f"  int32_t *sums = {sums};\n  if (s->made[{n}] == 0) {{\n    memset(sums, 0, {layer.scratch});\n  }}\n"
-        text += f"  {add}({emission.one_row(layer.edges[0])}, sums);\n"
-        return text + f"  if (s->made[{n}] == {layer.accumulate - 1}) {{\n    {finish}(sums, {emission.target(layer)});\n@WROTE@  }}\n"
-    body = f"  ekws_{layer.kind}_s8({shape}, rows, out);\n"
-    name = emission.instance(layer.kind, "(const int8_t *const *rows, int8_t *out)", body)
-    return emission.take_rows(layer.edges[0]) + f"  {name}(rows, {emission.target(layer)});\n"
+        return _accumulate(emission, layer, shape)
+    if layer.sliding:
+        return _slide(emission, layer, shape)
+    valid, rows = _valid_rows(emission, layer)
+    body = f"  ekws_average_pool_s8({shape}, rows, {'valid' if rows else valid}, out);\n"
+    name = emission.instance(layer.kind, f"(const int8_t *const *rows,{' int32_t valid,' if rows else ''} int8_t *out)", body)
+    return emission.take_rows(layer.edges[0]) + f"{rows}  {name}(rows, {'valid, ' if rows else ''}{emission.target(layer)});\n"
 
 
-def _elementwise(emission: Emission, layer: Layer) -> str:
-    emission.headers.add("elementwise_s8.h")
-    sign = {"add": "1, ", "sub": "-1, ", "mul": ""}[layer.kind]
-    function = "ekws_mul_s8" if layer.kind == "mul" else "ekws_add_s8"
-    body = f"  {function}((ekws_elementwise_shape_t){{{fields(layer.shape)}}}, {sign}a, b, out);\n"
-    name = emission.instance(layer.kind, "(const int8_t *a, const int8_t *b, int8_t *out)", body)
-    operands = [emission.one_row(edge) for edge in layer.edges]
-    if layer.table is not None:
-        operands.append(f"operand_{emission.index(layer)}")
-        emission.constants.append(array("int8_t", operands[-1], layer.table, 4))
-    return f"  {name}({', '.join(operands)}, {emission.target(layer)});\n"
+def _valid_rows(emission: Emission, layer: Layer) -> tuple[str, str]:
+    """How many of the rows of an average are no padding, and statements that find it where that changes."""
+    edge, taps = layer.edges[0], layer.edges[0].taps
+    # The rows before the first of a stream are its past.
+    if emission.program.stride or not (edge.ring.pad_before or edge.ring.pad_after):
+        return str(taps), ""
+    before = edge.ring.pad_before - edge.begin
+    first = f"  const int32_t first = s->made[{emission.index(layer)}] * {edge.stride} - {before};\n"
+    end = f"(first + {taps} < {edge.ring.rows} ? first + {taps} : {edge.ring.rows})"
+    return "valid", f"{first}  const int32_t valid = {end} - (first > 0 ? first : 0);\n"
 
 
-def _table(emission: Emission, layer: Layer) -> str:
-    emission.headers.add("elementwise_s8.h")
-    assert layer.table is not None
-    name = f"table_{emission.index(layer)}"
-    emission.constants.append(array("int8_t", name, layer.table))
-    return f"  ekws_table_s8({name}, {emission.one_row(layer.edges[0])}, {layer.out.row_bytes}, {emission.target(layer)});\n"
+def _accumulate(emission: Emission, layer: Layer, shape: str) -> str:
+    n, sums = emission.index(layer), f"(int32_t *)(void *)ARENA({layer.scratch_offset})"
+    call = layer.call or SUM_ROW
+    emission.headers.add(call.header)
+    add = emission.instance("sum", "(const int8_t *row, int32_t *sums)", f"  {call.function}({shape}, row, sums);\n")
+    finish = emission.instance(
+        "sum", "(const int32_t *sums, int8_t *out)", f"  ekws_sum_finish_s8({shape}, sums, {layer.accumulate}, out);\n"
+    )
+    text = f"  int32_t *sums = {sums};\n  if (s->made[{n}] == 0) {{\n    memset(sums, 0, {layer.scratch});\n  }}\n"
+    text += f"  {add}({emission.one_row(layer.edges[0])}, sums);\n"
+    return text + f"  if (s->made[{n}] == {layer.accumulate - 1}) {{\n    {finish}(sums, {emission.target(layer)});\n@WROTE@  }}\n"
 
 
-def _softmax(emission: Emission, layer: Layer) -> str:
-    emission.headers.add("softmax_s8.h")
-    assert layer.table is not None
-    name = f"exps_{emission.index(layer)}"
-    emission.constants.append(array("int32_t", name, layer.table))
-    width, channels = layer.shape
-    row, target = emission.one_row(layer.edges[0]), emission.target(layer)
-    return f"  ekws_softmax_s8({name}, {layer.table.size}, {width}, {channels}, {row}, {target});\n"
+def _slide(emission: Emission, layer: Layer, shape: str) -> str:
+    """All rows once; then only those that are new and those that leave."""
+    edge, sliding = layer.edges[0], layer.sliding
+    assert sliding is not None
+    ring, kept = edge.ring, edge.taps - sliding.fresh
+    at, step = f"s->read[{emission.edge(edge)}]", edge.dilation % ring.slots
+    newest = f"ekws_next({at}, {kept * edge.dilation % ring.slots}, {ring.slots})"
+
+    def take(first: str, count: int, to: int) -> str:
+        return f"    ekws_rows(ARENA({ring.offset}), {ring.pitch}, {ring.slots}, {first}, {step}, {count}, rows + {to});\n"
+
+    text = f"  const int8_t *rows[{edge.taps}];\n  int32_t *sums = (int32_t *)(void *)ARENA({layer.scratch_offset});\n"
+    text += f"  if (sums[0] < {sliding.phases}) {{\n{take(at, edge.taps, 0)}  }} else {{\n"
+    text += f"{take(at, sliding.fresh, 0)}{take(newest, sliding.fresh, kept)}  }}\n"
+    body = f"  ekws_sliding_mean_s8({shape}, {sliding.fresh}, {sliding.phases}, rows, sums, out);\n"
+    name = emission.instance("sliding_mean", "(const int8_t *const *rows, int32_t *sums, int8_t *out)", body)
+    return f"{text}  {name}(rows, sums, {emission.target(layer)});\n"
+
+
+def _call(emission: Emission, layer: Layer) -> str:
+    """The kernel that the layer names; with a shape, through an instance that equal layers share."""
+    call, lines = layer.call, ""
+    assert call is not None
+    emission.headers.add(call.header)
+    if call.taps:
+        lines, arguments = emission.take_rows(layer.edges[0]), {"rows": "rows"}
+        parameters = ["const int8_t *const *rows"]
+    else:
+        arguments = {f"row_{i}": emission.one_row(edge) for i, edge in enumerate(layer.edges)}
+        parameters = [f"const int8_t *{name}" for name in arguments]
+    parameters += [f"const {values.dtype}_t *{name}" for name, values in layer.constants.items()]
+    arguments |= _constants(emission, layer)
+    literals = [str(literal) for literal in call.literals]
+    target = emission.target(layer)
+    if not call.struct:
+        return f"{lines}  {call.function}({', '.join([*literals, *arguments.values(), target])});\n"
+    shape = f"({call.struct}){{{fields(layer.shape)}}}"
+    body = f"  {call.function}({', '.join([shape, *literals, *arguments, 'out'])});\n"
+    name = emission.instance(layer.kind, f"({', '.join([*parameters, 'int8_t *out'])})", body)
+    return f"{lines}  {name}({', '.join([*arguments.values(), target])});\n"
 
 
 def _copy(emission: Emission, layer: Layer) -> str:
@@ -160,24 +197,18 @@ def _input(emission: Emission, layer: Layer) -> str:
 
 
 _LAYERS: dict[str, Callable[[Emission, Layer], str]] = {
-    "add": _elementwise,
-    "average_pool": _pool,
+    "average_pool": _average,
     "conv": _conv,
     "copy": _copy,
     "depthwise": _conv,
     "input": _input,
-    "max_pool": _pool,
-    "mul": _elementwise,
-    "softmax": _softmax,
-    "sub": _elementwise,
-    "table": _table,
 }
 
 
 def layer_function(emission: Emission, layer: Layer) -> str:
     """`layer_<n>`: runs the kernel once, then moves the positions of what it read and wrote."""
     n, ring = emission.index(layer), layer.out
-    body = _LAYERS[layer.kind](emission, layer)
+    body = _LAYERS.get(layer.kind, _call)(emission, layer)
     wrote = written(emission, layer)
     if "@WROTE@" in body:
         body = body.replace("@WROTE@", "".join(f"  {line}\n" for line in wrote.splitlines()))
@@ -201,8 +232,8 @@ def layer_function(emission: Emission, layer: Layer) -> str:
 def written(emission: Emission, layer: Layer) -> str:
     """Statements after a row was written: the ring moves on, its readers wait for one row less."""
     ring, n = layer.out, emission.index(layer)
-    text = f"  s->write[{n}] = ekws_next(s->write[{n}], 1, {ring.slots});\n" if ring.slots > 1 else ""
+    text = f"  s->write[{n}] = ekws_next(s->write[{n}], {layer.together}, {ring.slots});\n" if ring.slots > layer.together else ""
     for i, edge in enumerate(emission.edges):
         if edge.ring is ring:
-            text += f"  s->wait[{i}]--;\n"
+            text += f"  s->wait[{i}]--;\n" if layer.together == 1 else f"  s->wait[{i}] = (ekws_wait_t)(s->wait[{i}] - {layer.together});\n"
     return text

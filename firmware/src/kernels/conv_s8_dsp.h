@@ -31,8 +31,9 @@
   odd0 = ekws_sxtb16_odd(odd0);            \
   odd1 = ekws_sxtb16_odd(odd1);
 
-/* acts (depth / 4, pixels, 4) int16 -> out (pixels, channels); pixels is 1, 2 or 3, a literal. */
-EKWS_KERNEL void ekws_conv_pixels_dsp(int32_t pixels, const uint32_t *acts, const uint32_t *w, int32_t depth, int32_t channels, int8_t *out) {
+/* acts (depth / 4, pixels, 4) int16 -> out (pixels, channels); pixels (1, 2 or 3) and rectified are literals. */
+EKWS_KERNEL void ekws_conv_pixels_dsp(int32_t pixels, int rectified, const uint32_t *acts, const uint32_t *w, int32_t depth, int32_t channels,
+                                      int8_t *out) {
   for (int32_t left = channels; left > 0; left -= 2, out += 2) {
     const uint32_t *a = acts;
     uint32_t bias0, bias1, x, y, odd0, odd1;
@@ -59,38 +60,38 @@ EKWS_KERNEL void ekws_conv_pixels_dsp(int32_t pixels, const uint32_t *acts, cons
     uint32_t m, o, n, m1;
     ekws_load_two(&w, &m, &o);
     ekws_load_two(&w, &n, &m1);
-    out[0] = ekws_requantize_dsp(a0, m, o, n);
+    out[0] = ekws_requantize_dsp(rectified, a0, m, o, n);
     if (pixels > 1) {
-      out[channels] = ekws_requantize_dsp(b0, m, o, n);
+      out[channels] = ekws_requantize_dsp(rectified, b0, m, o, n);
     }
     if (pixels > 2) {
-      out[2 * channels] = ekws_requantize_dsp(c0, m, o, n);
+      out[2 * channels] = ekws_requantize_dsp(rectified, c0, m, o, n);
     }
     ekws_load_two(&w, &o, &n);
     if (left > 1) {
-      out[1] = ekws_requantize_dsp(a1, m1, o, n);
+      out[1] = ekws_requantize_dsp(rectified, a1, m1, o, n);
       if (pixels > 1) {
-        out[channels + 1] = ekws_requantize_dsp(b1, m1, o, n);
+        out[channels + 1] = ekws_requantize_dsp(rectified, b1, m1, o, n);
       }
       if (pixels > 2) {
-        out[2 * channels + 1] = ekws_requantize_dsp(c1, m1, o, n);
+        out[2 * channels + 1] = ekws_requantize_dsp(rectified, c1, m1, o, n);
       }
     }
   }
 }
 
 /* Two channels of one pixel; their columns at *w, which moves on. */
-EKWS_KERNEL void ekws_conv_two_dsp(int32_t acc0, int32_t acc1, const uint32_t **w, int8_t *out) {
+EKWS_KERNEL void ekws_conv_two_dsp(int rectified, int32_t acc0, int32_t acc1, const uint32_t **w, int8_t *out) {
   uint32_t m, o, n, m1;
   ekws_load_two(w, &m, &o);
   ekws_load_two(w, &n, &m1);
-  out[0] = ekws_requantize_dsp(acc0, m, o, n);
+  out[0] = ekws_requantize_dsp(rectified, acc0, m, o, n);
   ekws_load_two(w, &o, &n);
-  out[1] = ekws_requantize_dsp(acc1, m1, o, n);
+  out[1] = ekws_requantize_dsp(rectified, acc1, m1, o, n);
 }
 
 /* One pixel times four channels: two pairs of weights side by side share its activations. Returns where the next four channels' weights are. */
-EKWS_KERNEL const uint32_t *ekws_conv_four_dsp(const uint32_t *a, const uint32_t *w, int32_t depth, int8_t *out) {
+EKWS_KERNEL const uint32_t *ekws_conv_four_dsp(int rectified, const uint32_t *a, const uint32_t *w, int32_t depth, int8_t *out) {
   const uint32_t *v = w + 8 + depth / 2, *const end = a + depth / 2;
   uint32_t bias0, bias1, x, y, odd0, odd1;
   ekws_load_two(&w, &bias0, &bias1);
@@ -123,26 +124,40 @@ EKWS_KERNEL const uint32_t *ekws_conv_four_dsp(const uint32_t *a, const uint32_t
     EKWS_CONV_DSP_FOUR
   }
 #undef EKWS_CONV_DSP_FOUR
-  ekws_conv_two_dsp(a0, a1, &w, out);
-  ekws_conv_two_dsp(a2, a3, &v, out + 2);
+  ekws_conv_two_dsp(rectified, a0, a1, &w, out);
+  ekws_conv_two_dsp(rectified, a2, a3, &v, out + 2);
   return v;
 }
 
-/* One copy of each in a program, whatever the shapes. */
-__attribute__((noinline, unused)) static void ekws_conv_1_dsp(const uint32_t *acts, const uint32_t *w, int32_t depth, int32_t channels,
-                                                              int8_t *out) {
+EKWS_KERNEL void ekws_conv_pixel_dsp(int rectified, const uint32_t *acts, const uint32_t *w, int32_t depth, int32_t channels, int8_t *out) {
   for (; channels >= 4; channels -= 4, out += 4) {
-    w = ekws_conv_four_dsp(acts, w, depth, out);
+    w = ekws_conv_four_dsp(rectified, acts, w, depth, out);
   }
-  ekws_conv_pixels_dsp(1, acts, w, depth, channels, out);
+  ekws_conv_pixels_dsp(1, rectified, acts, w, depth, channels, out);
 }
-__attribute__((noinline, unused)) static void ekws_conv_2_dsp(const uint32_t *acts, const uint32_t *w, int32_t depth, int32_t channels,
-                                                              int8_t *out) {
-  ekws_conv_pixels_dsp(2, acts, w, depth, channels, out);
-}
-__attribute__((noinline, unused)) static void ekws_conv_3_dsp(const uint32_t *acts, const uint32_t *w, int32_t depth, int32_t channels,
-                                                              int8_t *out) {
-  ekws_conv_pixels_dsp(3, acts, w, depth, channels, out);
+
+/* One copy of each in a program, whatever the shapes. */
+#define EKWS_CONV_DSP(name, function, ...)                                                                                                \
+  __attribute__((noinline, unused)) static void name(const uint32_t *acts, const uint32_t *w, int32_t depth, int32_t channels, int8_t *out) { \
+    function(__VA_ARGS__, acts, w, depth, channels, out);                                                                                 \
+  }
+EKWS_CONV_DSP(ekws_conv_1_dsp, ekws_conv_pixel_dsp, 0)
+EKWS_CONV_DSP(ekws_conv_2_dsp, ekws_conv_pixels_dsp, 2, 0)
+EKWS_CONV_DSP(ekws_conv_3_dsp, ekws_conv_pixels_dsp, 3, 0)
+EKWS_CONV_DSP(ekws_conv_1_rectified_dsp, ekws_conv_pixel_dsp, 1)
+EKWS_CONV_DSP(ekws_conv_2_rectified_dsp, ekws_conv_pixels_dsp, 2, 1)
+EKWS_CONV_DSP(ekws_conv_3_rectified_dsp, ekws_conv_pixels_dsp, 3, 1)
+
+/* `pixels` is 1, 2 or 3. */
+EKWS_KERNEL void ekws_conv_some_dsp(int32_t pixels, int rectified, const uint32_t *acts, const uint32_t *w, int32_t depth, int32_t channels,
+                                    int8_t *out) {
+  if (pixels == 3) {
+    (rectified ? ekws_conv_3_rectified_dsp : ekws_conv_3_dsp)(acts, w, depth, channels, out);
+  } else if (pixels == 2) {
+    (rectified ? ekws_conv_2_rectified_dsp : ekws_conv_2_dsp)(acts, w, depth, channels, out);
+  } else {
+    (rectified ? ekws_conv_1_rectified_dsp : ekws_conv_1_dsp)(acts, w, depth, channels, out);
+  }
 }
 
 /* Four bytes to int16, doubled: requantisation wants twice the sum. */
@@ -189,6 +204,7 @@ EKWS_KERNEL void ekws_conv_patch_dsp(ekws_conv_shape_t s, const int8_t *const *r
 
 /* One output pixel straight from the rows, for very deep kernels. */
 EKWS_KERNEL void ekws_conv_direct_dsp(ekws_conv_shape_t s, const int8_t *const *rows, const uint32_t *w, int8_t *out) {
+  const int rectified = ekws_rectifies(s);
   const int32_t run = s.kernel_width * s.in_channels;
   for (int32_t o = 0; o < s.out_channels; o += 2) {
     uint32_t bias0, bias1, odd0, odd1;
@@ -208,9 +224,9 @@ EKWS_KERNEL void ekws_conv_direct_dsp(ekws_conv_shape_t s, const int8_t *const *
     a0 = (int32_t)bias0 + 2 * a0;
     a1 = (int32_t)bias1 + 2 * a1;
     if (o + 1 < s.out_channels) {
-      ekws_conv_two_dsp(a0, a1, &w, out + o);
+      ekws_conv_two_dsp(rectified, a0, a1, &w, out + o);
     } else {
-      out[o] = ekws_requantize_dsp(a0, w[0], w[1], w[2]);
+      out[o] = ekws_requantize_dsp(rectified, a0, w[0], w[1], w[2]);
     }
   }
 }
@@ -222,21 +238,15 @@ EKWS_KERNEL void ekws_conv_s8_dsp(ekws_conv_shape_t s, const int8_t *const *rows
     ekws_conv_direct_dsp(s, rows, w, out);
   } else {
     /* Threes, and what is left in twos: 4 is 2 + 2. */
-    const int32_t threes = s.out_width % 3 == 1 ? s.out_width / 3 - 1 : s.out_width / 3;
+    const int32_t threes = s.out_width % 3 == 1 ? s.out_width / 3 - 1 : s.out_width / 3, rest = s.out_width == 1 ? 1 : 2;
     uint32_t *const acts = scratch;
     int8_t *const taps = (int8_t *)scratch + 2 * depth * (s.out_width < 3 ? s.out_width : 3);
     for (int32_t x = 0; x < s.out_width;) {
-      const int32_t pixels = x < 3 * threes ? 3 : s.out_width - x == 1 ? 1 : 2;
+      const int32_t pixels = x < 3 * threes ? 3 : rest;
       for (int32_t p = 0; p < pixels; p++) {
         ekws_conv_patch_dsp(s, rows, x + p, taps, acts + 2 * p, 2 * pixels);
       }
-      if (pixels == 3) {
-        ekws_conv_3_dsp(acts, w, depth, s.out_channels, out + x * s.out_channels);
-      } else if (s.out_width > 1) {
-        ekws_conv_2_dsp(acts, w, depth, s.out_channels, out + x * s.out_channels);
-      } else {
-        ekws_conv_1_dsp(acts, w, depth, s.out_channels, out + x * s.out_channels);
-      }
+      ekws_conv_some_dsp(pixels == 3 ? 3 : rest, ekws_rectifies(s), acts, w, depth, s.out_channels, out + x * s.out_channels);
       x += pixels;
     }
   }

@@ -42,8 +42,8 @@ EKWS_KERNEL void ekws_depthwise_half_dsp(int32_t *acc, int32_t count, int32_t x,
 }
 
 /* One channel of `count` output pixels, 1 .. 5, a literal; `upper`: the channel is in the upper halves of `third`. */
-EKWS_KERNEL void ekws_depthwise_outputs_dsp(int32_t count, int upper, const uint32_t *both, const uint32_t *third, const uint32_t *w,
-                                            int32_t channels, int8_t *out) {
+EKWS_KERNEL void ekws_depthwise_outputs_dsp(int32_t count, int rectified, int upper, const uint32_t *both, const uint32_t *third,
+                                            const uint32_t *w, int32_t channels, int8_t *out) {
   uint32_t w0, w1, w2, w01, w2_shift, v0, v1, bias, multiplier, offset;
   int32_t acc[5];
   __asm__("" : "+r"(out)); /* else GCC keeps an address for each output, all of them on the stack */
@@ -76,30 +76,48 @@ EKWS_KERNEL void ekws_depthwise_outputs_dsp(int32_t count, int upper, const uint
   const uint32_t shift = w2_shift >> 16;
 #pragma GCC unroll 5
   for (int32_t i = 0; i < count; i++, out += channels) {
-    *out = ekws_requantize_dsp(acc[i], multiplier, offset, shift);
+    *out = ekws_requantize_dsp(rectified, acc[i], multiplier, offset, shift);
   }
 }
 
 /* Four channels; both (4, pitch), third (2, pitch) words; third holds channels 0 and 2, then 1 and 3. */
-EKWS_KERNEL void ekws_depthwise_four_dsp(int32_t count, const uint32_t *both, int32_t pitch, const uint32_t *w, int32_t channels, int8_t *out) {
+EKWS_KERNEL void ekws_depthwise_four_dsp(int32_t count, int rectified, const uint32_t *both, int32_t pitch, const uint32_t *w, int32_t channels,
+                                         int8_t *out) {
   const uint32_t *const third = both + 4 * pitch;
   for (int32_t c = 0; c < 2; c++) {
-    ekws_depthwise_outputs_dsp(count, 0, both + c * pitch, third + c * pitch, w + c * EKWS_DEPTHWISE_WORDS, channels, out + c);
-    ekws_depthwise_outputs_dsp(count, 1, both + (c + 2) * pitch, third + c * pitch, w + (c + 2) * EKWS_DEPTHWISE_WORDS, channels, out + c + 2);
+    const uint32_t *const at = third + c * pitch;
+    ekws_depthwise_outputs_dsp(count, rectified, 0, both + c * pitch, at, w + c * EKWS_DEPTHWISE_WORDS, channels, out + c);
+    ekws_depthwise_outputs_dsp(count, rectified, 1, both + (c + 2) * pitch, at, w + (c + 2) * EKWS_DEPTHWISE_WORDS, channels, out + c + 2);
   }
 }
 
 /* One copy of each in a program, whatever the shapes. */
-#define EKWS_DEPTHWISE_DSP(count)                                                                                                    \
-  __attribute__((noinline, unused)) static void ekws_depthwise_##count##_dsp(const uint32_t *both, int32_t pitch, const uint32_t *w, \
-                                                                             int32_t channels, int8_t *out) {                        \
-    ekws_depthwise_four_dsp(count, both, pitch, w, channels, out);                                                                   \
+#define EKWS_DEPTHWISE_DSP(name, count, rectified)                                                                                        \
+  __attribute__((noinline, unused)) static void name(const uint32_t *both, int32_t pitch, const uint32_t *w, int32_t channels, int8_t *out) { \
+    ekws_depthwise_four_dsp(count, rectified, both, pitch, w, channels, out);                                                             \
   }
-EKWS_DEPTHWISE_DSP(1)
-EKWS_DEPTHWISE_DSP(2)
-EKWS_DEPTHWISE_DSP(3)
-EKWS_DEPTHWISE_DSP(4)
-EKWS_DEPTHWISE_DSP(5)
+EKWS_DEPTHWISE_DSP(ekws_depthwise_1_dsp, 1, 0)
+EKWS_DEPTHWISE_DSP(ekws_depthwise_2_dsp, 2, 0)
+EKWS_DEPTHWISE_DSP(ekws_depthwise_3_dsp, 3, 0)
+EKWS_DEPTHWISE_DSP(ekws_depthwise_4_dsp, 4, 0)
+EKWS_DEPTHWISE_DSP(ekws_depthwise_5_dsp, 5, 0)
+EKWS_DEPTHWISE_DSP(ekws_depthwise_1_rectified_dsp, 1, 1)
+EKWS_DEPTHWISE_DSP(ekws_depthwise_2_rectified_dsp, 2, 1)
+EKWS_DEPTHWISE_DSP(ekws_depthwise_3_rectified_dsp, 3, 1)
+EKWS_DEPTHWISE_DSP(ekws_depthwise_4_rectified_dsp, 4, 1)
+EKWS_DEPTHWISE_DSP(ekws_depthwise_5_rectified_dsp, 5, 1)
+
+/* Four channels of `count` outputs, 1 .. 5; both arguments before the pointers are literals. */
+EKWS_KERNEL void ekws_depthwise_some_dsp(int32_t count, int rectified, const uint32_t *both, int32_t pitch, const uint32_t *w, int32_t channels,
+                                         int8_t *out) {
+  switch (count) {
+    case 1: (rectified ? ekws_depthwise_1_rectified_dsp : ekws_depthwise_1_dsp)(both, pitch, w, channels, out); break;
+    case 2: (rectified ? ekws_depthwise_2_rectified_dsp : ekws_depthwise_2_dsp)(both, pitch, w, channels, out); break;
+    case 3: (rectified ? ekws_depthwise_3_rectified_dsp : ekws_depthwise_3_dsp)(both, pitch, w, channels, out); break;
+    case 4: (rectified ? ekws_depthwise_4_rectified_dsp : ekws_depthwise_4_dsp)(both, pitch, w, channels, out); break;
+    default: (rectified ? ekws_depthwise_5_rectified_dsp : ekws_depthwise_5_dsp)(both, pitch, w, channels, out); break;
+  }
+}
 
 /* Four channels of three rows, as the functions above take them. */
 EKWS_KERNEL void ekws_depthwise_pair_dsp(ekws_conv_shape_t s, const int8_t *const *rows, int32_t channel, uint32_t *to, int32_t pitch) {
@@ -121,6 +139,7 @@ EKWS_KERNEL void ekws_depthwise_pair_dsp(ekws_conv_shape_t s, const int8_t *cons
 
 EKWS_KERNEL void ekws_depthwise_3x3_dsp(ekws_conv_shape_t s, const int8_t *const *rows, const uint32_t *w, uint32_t *words, int8_t *out) {
   const int32_t columns = s.out_width + 2, whole = s.out_width / 5 * 5;
+  const int rectified = ekws_rectifies(s);
   const uint32_t padding = (uint32_t)s.in_zero << 16 | (uint16_t)s.in_zero;
   for (int32_t c = 0; c < 6; c++) {
     for (int32_t x = 0; x < s.pad_left; x++) {
@@ -133,16 +152,10 @@ EKWS_KERNEL void ekws_depthwise_3x3_dsp(ekws_conv_shape_t s, const int8_t *const
   for (int32_t channel = 0; channel < s.out_channels; channel += 4, out += 4, w += 4 * EKWS_DEPTHWISE_WORDS) {
     ekws_depthwise_pair_dsp(s, rows, channel, words + s.pad_left, columns);
     for (int32_t x = 0; x < whole; x += 5) {
-      ekws_depthwise_5_dsp(words + x, columns, w, s.out_channels, out + x * s.out_channels);
+      ekws_depthwise_some_dsp(5, rectified, words + x, columns, w, s.out_channels, out + x * s.out_channels);
     }
-    const uint32_t *const last = words + whole;
-    int8_t *const to = out + whole * s.out_channels;
-    switch (s.out_width % 5) {
-      case 1: ekws_depthwise_1_dsp(last, columns, w, s.out_channels, to); break;
-      case 2: ekws_depthwise_2_dsp(last, columns, w, s.out_channels, to); break;
-      case 3: ekws_depthwise_3_dsp(last, columns, w, s.out_channels, to); break;
-      case 4: ekws_depthwise_4_dsp(last, columns, w, s.out_channels, to); break;
-      default: break;
+    if (s.out_width != whole) {
+      ekws_depthwise_some_dsp(s.out_width - whole, rectified, words + whole, columns, w, s.out_channels, out + whole * s.out_channels);
     }
   }
 }
@@ -163,6 +176,7 @@ EKWS_KERNEL void ekws_depthwise_3x3_dsp(ekws_conv_shape_t s, const int8_t *const
 /* Any kernel: four channels of one pixel, whose first tap is in column `first`. */
 EKWS_KERNEL void ekws_depthwise_pixel_dsp(ekws_conv_shape_t s, const int8_t *const *rows, int32_t first, int32_t channel, const uint32_t *w,
                                           int8_t *out) {
+  const int rectified = ekws_rectifies(s);
   uint32_t bias0, bias1, bias2, bias3;
   ekws_load_two(&w, &bias0, &bias1);
   ekws_load_two(&w, &bias2, &bias3);
@@ -192,14 +206,14 @@ EKWS_KERNEL void ekws_depthwise_pixel_dsp(ekws_conv_shape_t s, const int8_t *con
   uint32_t m, o, n, m1;
   ekws_load_two(&w, &m, &o);
   ekws_load_two(&w, &n, &m1);
-  out[0] = ekws_requantize_dsp(acc0, m, o, n);
+  out[0] = ekws_requantize_dsp(rectified, acc0, m, o, n);
   ekws_load_two(&w, &o, &n);
-  out[1] = ekws_requantize_dsp(acc1, m1, o, n);
+  out[1] = ekws_requantize_dsp(rectified, acc1, m1, o, n);
   ekws_load_two(&w, &m, &o);
   ekws_load_two(&w, &n, &m1);
-  out[2] = ekws_requantize_dsp(acc2, m, o, n);
+  out[2] = ekws_requantize_dsp(rectified, acc2, m, o, n);
   ekws_load_two(&w, &o, &n);
-  out[3] = ekws_requantize_dsp(acc3, m1, o, n);
+  out[3] = ekws_requantize_dsp(rectified, acc3, m1, o, n);
 }
 
 EKWS_KERNEL void ekws_depthwise_s8_dsp(ekws_conv_shape_t s, const int8_t *const *rows, const ekws_weights_t *weights, void *scratch,

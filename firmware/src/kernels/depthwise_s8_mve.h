@@ -2,8 +2,7 @@
  *
  * VMULLB and VMULLT multiply the even and the odd of eight 16-bit lanes into 32 bits, so even and odd channels are summed apart.
  *
- * Weights, for each eight channels: bias of channels 0 2 4 6 and of 1 3 5 7 | eight int8 for each tap | multiplier and minus shift
- * of the even, then of the odd ones; int32 but the taps. Channels of zeros up to a multiple of 8. */
+ * Weights, for each eight channels: eight int8 for each tap, then the columns of requantize_mve.h. Channels of zeros up to a multiple of 8. */
 #ifndef EKWS_DEPTHWISE_S8_MVE_H
 #define EKWS_DEPTHWISE_S8_MVE_H
 
@@ -12,15 +11,15 @@
 #if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
 
 typedef struct {
-  int32x4_t even, odd;
+  int32x4_t even[2], odd[2]; /* the second for no pixel */
 } ekws_depthwise_sums_mve_t;
 
 /* Sums of the eight channels from `channel` on, for the output whose first tap is in column `first`. `inside`: no tap is padding. */
 EKWS_KERNEL ekws_depthwise_sums_mve_t ekws_depthwise_taps_mve(ekws_conv_shape_t s, const int8_t *const *rows, int32_t first, int32_t channel,
-                                                              int inside, int whole, const int32_t *w) {
+                                                              int inside, int whole, const int8_t *taps) {
   const mve_pred16_t there = vctp16q((uint32_t)(s.in_channels - channel));
-  ekws_depthwise_sums_mve_t sums = {vldrwq_s32(w), vldrwq_s32(w + 4)};
-  const int8_t *taps = (const int8_t *)(w + 8);
+  ekws_depthwise_sums_mve_t sums;
+  sums.even[0] = sums.odd[0] = vdupq_n_s32(0);
 #pragma GCC unroll 5
   for (int32_t ky = 0; ky < s.kernel_height; ky++) {
     const int8_t *from = rows[ky] + first * s.in_channels + channel;
@@ -32,38 +31,28 @@ EKWS_KERNEL ekws_depthwise_sums_mve_t ekws_depthwise_taps_mve(ekws_conv_shape_t 
         inputs = whole ? vldrbq_s16(from) : vldrbq_z_s16(from, there);
       }
       const int16x8_t weights = vldrbq_s16(taps);
-      sums.even = vaddq_s32(sums.even, vmullbq_int_s16(inputs, weights));
-      sums.odd = vaddq_s32(sums.odd, vmulltq_int_s16(inputs, weights));
+      sums.even[0] = vaddq_s32(sums.even[0], vmullbq_int_s16(inputs, weights));
+      sums.odd[0] = vaddq_s32(sums.odd[0], vmulltq_int_s16(inputs, weights));
     }
   }
   return sums;
 }
 
-/* Rounds halves away from zero, before the zero point. */
-EKWS_KERNEL int32x4_t ekws_scale_mve(int32x4_t sum, const int32_t *columns) {
-  const int32x4_t h = vqrdmulhq_s32(sum, vldrwq_s32(columns));
-  return vrshlq_s32(vaddq_s32(h, vshrq_n_s32(h, 31)), vldrwq_s32(columns + 4));
-}
-
 /* Eight channels of one output pixel. */
-EKWS_KERNEL void ekws_depthwise_eight_mve(ekws_conv_shape_t s, const int8_t *const *rows, int32_t first, int32_t channel, const int32_t *w,
+EKWS_KERNEL void ekws_depthwise_eight_mve(ekws_conv_shape_t s, const int8_t *const *rows, int32_t first, int32_t channel, const int8_t *w,
                                           int8_t *out) {
-  const int32_t *const columns = w + 8 + 2 * s.kernel_height * s.kernel_width;
+  const int8_t *const columns = w + 8 * s.kernel_height * s.kernel_width;
   const int inside = first >= 0 && first + (s.kernel_width - 1) * s.dilation_width < s.in_width;
   const int whole = s.in_channels % 8 == 0;
-  const ekws_depthwise_sums_mve_t sums =
+  ekws_depthwise_sums_mve_t sums =
       inside ? ekws_depthwise_taps_mve(s, rows, first, channel, 1, whole, w) : ekws_depthwise_taps_mve(s, rows, first, channel, 0, whole, w);
-  int16x8_t q = vqmovnbq_s32(vdupq_n_s16(0), ekws_scale_mve(sums.even, columns));
-  q = vqmovntq_s32(q, ekws_scale_mve(sums.odd, columns + 8));
-  q = vqaddq_n_s16(q, (int16_t)s.out_zero);
-  q = vminq_s16(vmaxq_s16(q, vdupq_n_s16((int16_t)s.low)), vdupq_n_s16((int16_t)s.high));
   if (whole || channel + 8 <= s.in_channels) {
-    vstrbq_s16(out, q);
+    ekws_requantize_eight_mve(sums.even, sums.odd, 1, columns, s, out, 0);
   } else { /* see requantize_mve.h: no predicated store */
-    int16_t values[8];
-    vstrhq_s16(values, q);
+    int8_t values[8];
+    ekws_requantize_eight_mve(sums.even, sums.odd, 1, columns, s, values, 0);
     for (int32_t i = 0; i < s.in_channels - channel; i++) {
-      out[i] = (int8_t)values[i];
+      out[i] = values[i];
     }
   }
 }
@@ -71,8 +60,8 @@ EKWS_KERNEL void ekws_depthwise_eight_mve(ekws_conv_shape_t s, const int8_t *con
 EKWS_KERNEL void ekws_depthwise_s8_mve(ekws_conv_shape_t s, const int8_t *const *rows, const ekws_weights_t *weights, void *scratch,
                                        int8_t *out) {
   (void)scratch;
-  const int32_t *w = weights->weights;
-  for (int32_t channel = 0; channel < s.out_channels; channel += 8, w += 24 + 2 * s.kernel_height * s.kernel_width) {
+  const int8_t *w = weights->weights;
+  for (int32_t channel = 0; channel < s.out_channels; channel += 8, w += 8 * s.kernel_height * s.kernel_width + EKWS_MVE_EIGHT_COLUMNS) {
     int8_t *to = out + channel;
     for (int32_t x = 0, first = -s.pad_left; x < s.out_width; x++, first += s.stride_width, to += s.out_channels) {
       ekws_depthwise_eight_mve(s, rows, first, channel, w, to);

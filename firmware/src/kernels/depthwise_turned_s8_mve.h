@@ -76,11 +76,11 @@ EKWS_KERNEL int32_t ekws_turned_more_mve(int32_t sum, const int8_t *window, cons
 }
 
 /* Four turned channels, `pixels` (1 .. 4, a literal) outputs. */
-EKWS_KERNEL void ekws_turned_four_mve(int32_t pixels, ekws_conv_shape_t s, const int8_t *window, const int8_t *w, const int32_t *columns,
-                                         int32_t o, int8_t *out) {
+EKWS_KERNEL void ekws_turned_four_mve(int32_t pixels, ekws_conv_shape_t s, const int8_t *window, const int8_t *w, const int8_t *columns,
+                                      int32_t left, int8_t *out) {
   const int32_t taps16 = (s.kernel_height * s.kernel_width + 15) / 16 * 16, pitch = ekws_turned_pitch_mve(s);
   const int32_t step = s.stride_width * s.kernel_height;
-  int32x4_t sums[4] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
+  int32x4_t sums[4];
 #define EKWS_TURNED_MVE_PAIR(lane)                                                                    \
   {                                                                                                      \
     const int8_t *low = window + lane * pitch, *high = low + 2 * pitch;                                  \
@@ -95,13 +95,13 @@ EKWS_KERNEL void ekws_turned_four_mve(int32_t pixels, ekws_conv_shape_t s, const
         a = ekws_turned_more_mve(a, low - step, w_low, taps16);                                       \
         b = ekws_turned_more_mve(b, high - step, w_high, taps16);                                     \
       }                                                                                                  \
-      EKWS_MVE_LANES(sums[p], lane, a, b);                                                               \
+      EKWS_MVE_LANES_##lane(sums[p], a, b);                                                               \
     }                                                                                                    \
   }
   EKWS_TURNED_MVE_PAIR(0)
   EKWS_TURNED_MVE_PAIR(1)
 #undef EKWS_TURNED_MVE_PAIR
-  ekws_requantize_four_mve(sums, pixels, columns, o, s, out);
+  ekws_requantize_four_mve(sums, pixels, columns, s, left, out, s.out_channels);
 }
 
 EKWS_KERNEL void ekws_depthwise_turned_s8_mve(ekws_conv_shape_t s, const int8_t *const *rows, const ekws_weights_t *weights, void *scratch,
@@ -110,19 +110,19 @@ EKWS_KERNEL void ekws_depthwise_turned_s8_mve(ekws_conv_shape_t s, const int8_t 
   const int32_t padded = (s.out_channels + EKWS_TURNED_MVE_BLOCK - 1) / EKWS_TURNED_MVE_BLOCK * EKWS_TURNED_MVE_BLOCK;
   const int32_t step = s.stride_width * s.kernel_height;
   const int8_t *w = weights->weights;
-  const int32_t *columns = (const int32_t *)(const void *)(w + padded * taps16);
+  const int8_t *columns = w + padded * taps16;
   ekws_turned_pad_mve(s, scratch);
   for (int32_t first = 0; first < s.out_channels; first += EKWS_TURNED_MVE_BLOCK) {
     ekws_turned_turn_mve(s, rows, first, scratch);
     const int8_t *window = scratch;
     const int32_t end = first + EKWS_TURNED_MVE_BLOCK < s.out_channels ? first + EKWS_TURNED_MVE_BLOCK : s.out_channels;
-    for (int32_t o = first; o < end; o += 4, w += 4 * taps16, window += 4 * pitch, columns += EKWS_MVE_COLUMNS) {
+    for (int32_t o = first; o < end; o += 4, w += 4 * taps16, window += 4 * pitch, columns += EKWS_MVE_FOUR_COLUMNS) {
       int32_t x = 0;
       for (; x + 4 <= s.out_width; x += 4) {
-        ekws_turned_four_mve(4, s, window + x * step, w, columns, o, out + x * s.out_channels);
+        ekws_turned_four_mve(4, s, window + x * step, w, columns, s.out_channels - o, out + x * s.out_channels + o);
       }
       if (s.out_width % 4 != 0) {
-        ekws_turned_four_mve(s.out_width % 4, s, window + x * step, w, columns, o, out + x * s.out_channels);
+        ekws_turned_four_mve(s.out_width % 4, s, window + x * step, w, columns, s.out_channels - o, out + x * s.out_channels + o);
       }
     }
   }

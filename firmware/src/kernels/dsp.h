@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define EKWS_DSP_INLINE static inline __attribute__((always_inline))
+#define EKWS_DSP_INLINE static inline __attribute__((always_inline, unused))
 
 #define EKWS_DSP_2(name, type, ...)                                    \
   EKWS_DSP_INLINE type ekws_##name(uint32_t a, uint32_t b) {           \

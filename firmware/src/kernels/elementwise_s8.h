@@ -44,7 +44,7 @@ EKWS_KERNEL void ekws_mul_s8(ekws_elementwise_shape_t s, const int8_t *a, const 
 }
 
 /* table[q + 128] */
-EKWS_KERNEL void ekws_table_s8(const int8_t *table, const int8_t *in, int32_t n, int8_t *out) {
+EKWS_KERNEL void ekws_table_s8(int32_t n, const int8_t *in, const int8_t *table, int8_t *out) {
   for (int32_t i = 0; i < n; i++) {
     out[i] = table[in[i] + 128];
   }

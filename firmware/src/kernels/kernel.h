@@ -40,4 +40,7 @@ typedef struct {
   int32_t shifts;                       /* EKWS_SHIFT_RIGHT, _ANY or _ONCE */
 } ekws_conv_shape_t;
 
+/* Whether every sum below 0 comes out as `low`, as after a ReLU. Halves then need not be rounded away from zero: up gives the same bytes. */
+EKWS_KERNEL int ekws_rectifies(ekws_conv_shape_t s) { return s.low >= s.out_zero; }
+
 #endif

@@ -27,7 +27,8 @@ EKWS_KERNEL int8_t ekws_mean_s8(ekws_pool_shape_t s, int32_t sum, int32_t count)
   return (int8_t)ekws_clamp(mean, s.low, s.high);
 }
 
-EKWS_KERNEL void ekws_average_pool_s8(ekws_pool_shape_t s, const int8_t *const *rows, int8_t *out) {
+/* `valid` rows count; the others are zeros. */
+EKWS_KERNEL void ekws_average_pool_s8(ekws_pool_shape_t s, const int8_t *const *rows, int32_t valid, int8_t *out) {
   for (int32_t x = 0; x < s.out_width; x++) {
     const int32_t start = x * s.stride_width - s.pad_left;
     const int32_t from = start < 0 ? 0 : start;
@@ -39,7 +40,36 @@ EKWS_KERNEL void ekws_average_pool_s8(ekws_pool_shape_t s, const int8_t *const *
           sum += rows[ky][i * s.channels + c];
         }
       }
+      *out++ = ekws_mean_s8(s, sum, (to - from) * valid);
+    }
+  }
+}
+
+/* The same of a window that slides: the sums go on from output to output. Each time `fresh` rows are new, the last ones, and as many leave.
+ * Windows of `phases` different rows take turns. sums: how many have sums yet, (phases, out_width, channels); rows: all of them for a
+ * window's first output, then only the new and the leaving. */
+EKWS_KERNEL void ekws_sliding_mean_s8(ekws_pool_shape_t s, int32_t fresh, int32_t phases, const int8_t *const *rows, int32_t *sums, int8_t *out) {
+  const int32_t begun = sums[0] >= phases;
+  int32_t *kept = sums + 1 + (begun ? sums[0] - phases : sums[0]) * s.out_width * s.channels;
+  sums[0] = sums[0] + 1 < 2 * phases ? sums[0] + 1 : phases;
+  for (int32_t x = 0; x < s.out_width; x++) {
+    const int32_t start = x * s.stride_width - s.pad_left;
+    const int32_t from = start < 0 ? 0 : start;
+    const int32_t to = start + s.kernel_width < s.in_width ? start + s.kernel_width : s.in_width;
+    for (int32_t c = 0; c < s.channels; c++) {
+      int32_t sum = begun ? *kept : 0;
+      for (int32_t ky = begun ? s.kernel_height - fresh : 0; ky < s.kernel_height; ky++) {
+        for (int32_t i = from; i < to; i++) {
+          sum += rows[ky][i * s.channels + c];
+        }
+      }
       *out++ = ekws_mean_s8(s, sum, (to - from) * s.kernel_height);
+      for (int32_t ky = 0; ky < fresh; ky++) {
+        for (int32_t i = from; i < to; i++) {
+          sum -= rows[ky][i * s.channels + c];
+        }
+      }
+      *kept++ = sum;
     }
   }
 }

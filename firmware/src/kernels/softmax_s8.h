@@ -28,7 +28,7 @@ EKWS_NOINLINE int32_t ekws_reciprocal(int32_t x) {
 
 /* exps[d]: exp of d steps below the largest input, Q31, for d < count; smaller ones count as nothing. One softmax
  * over `channels` for each of `width` pixels. */
-EKWS_KERNEL void ekws_softmax_s8(const int32_t *exps, int32_t count, int32_t width, int32_t channels, const int8_t *in, int8_t *out) {
+EKWS_KERNEL void ekws_softmax_s8(int32_t count, int32_t width, int32_t channels, const int8_t *in, const int32_t *exps, int8_t *out) {
   for (int32_t x = 0; x < width; x++, in += channels, out += channels) {
     int32_t most = -128;
     for (int32_t c = 0; c < channels; c++) {
