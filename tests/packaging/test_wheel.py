@@ -65,6 +65,7 @@ def test_wheel_holds_the_library_and_runs_without_a_checkout(copy_tree: Callable
 
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {f"edge_kws/{library_name()}", "edge_kws/py.typed", "edge_kws/cli/main.py", "edge_kws/service/example.toml"} <= names
+    assert {f"edge_kws/service/page/static/{name}" for name in ("index.html", "page.css", "page.js", "net.js", "icon.svg")} <= names
     assert {f"edge_kws/examples/demo.{suffix}" for suffix in ("flac", "json")} <= names
     assert {path.name for path in root.glob("models/*.tflite")} == {Path(n).name for n in names if n.startswith("edge_kws/packs/")}
     firmware = {"app/main.c", "include/ekws.h", "src/ekws.c", "src/kernels/dsp.h", "ports/link.ld.in", "ports/cmsdk/port.c"}

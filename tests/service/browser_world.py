@@ -14,7 +14,7 @@ from tests.service.page_world import free_port
 class World:
     """A daemon that hears the demo's speech over and over, and the page it serves."""
 
-    def __init__(self, folder, root, *, clips):
+    def __init__(self, folder, root, *, clips, page=""):
         self.folder, self.port = folder, free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
         self._config = f"""
@@ -29,6 +29,7 @@ kind = "jsonl"
 clips = {str(clips).lower()}
 [page]
 port = {self.port}
+{page}
 """
         self._speech, _ = soundfile.read(root / "examples" / "demo.flac", dtype="int16")
         self.start()

@@ -7,6 +7,8 @@ import zipfile
 
 import pytest
 
+from edge_kws.pack import Pack
+from edge_kws.service.page.expectation import expectation
 from tests.service.browser_world import World
 
 pytestmark = pytest.mark.slow
@@ -48,8 +50,8 @@ def own_world(tmp_path, root):
     """For tests that do not."""
     made = []
 
-    def make(*, clips=False):
-        made.append(World(tmp_path, root, clips=clips))
+    def make(*, clips=False, page=""):
+        made.append(World(tmp_path, root, clips=clips, page=page))
         return made[-1]
 
     yield make
@@ -64,15 +66,15 @@ class Looking:
         self._browser = browser
         self.contexts, self.complaints = [], []
 
-    def __call__(self, world, **settings):
+    def __call__(self, world, *, fragment="", locked=False, **settings):
         context = self._browser.new_context(**{"viewport": {"width": 390, "height": 844}} | settings)
         self.contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(PATIENCE_S * 1000)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
-        page.goto(world.url)
-        page.wait_for_selector("#events > li")
+        page.goto(world.url + fragment)
+        page.wait_for_selector("#login" if locked else "#events > li")
         return page
 
 
@@ -127,17 +129,18 @@ def test_spectrogram_is_drawn_and_can_be_paused(world, look):
 
 
 def test_threshold_by_keyboard_says_what_it_costs_and_goes_back(world, look):
+    own = next(span for span in expectation(Pack.load("marvin").info) if span.rate is not None)
     page = look(world)
     page.locator(".threshold summary").first.focus()
     page.keyboard.press("Enter")
     slider = page.get_by_role("slider", name="Threshold of marvin on kitchen")
     slider.focus()
-    assert slider.get_attribute("aria-valuetext").startswith("0.956, false accepts: 1.8 an hour (95 %: 0.49 to 4.6)")
+    assert slider.get_attribute("aria-valuetext") == f"{own.start:.3f}, false accepts: {own.text}"
     page.keyboard.press("End")
     until(page, text_is(".threshold output", "1.000"))
     assert "at most" in page.locator(".cost").first.inner_text()
-    page.get_by_role("button", name="Back to 0.956").click()
-    until(page, text_is(".threshold output", "0.956"))
+    page.get_by_role("button", name=f"Back to {own.start:.3f}").click()
+    until(page, text_is(".threshold output", f"{own.start:.3f}"))
     page.locator(".threshold summary").nth(1).click()
     assert "cannot tell" in page.locator(".cost").nth(1).inner_text()
 
@@ -190,6 +193,22 @@ def test_input_that_hears_nothing_is_an_alarm_not_a_still_picture(own_world, loo
     until(page, text_is("#alarm", "kitchen is not heard"))
     assert page.locator("article > header .chip").inner_text() == "Away"
     assert "Not heard now" in page.locator("figure").inner_text()
+
+
+def test_token_by_form_and_by_link(own_world, look):
+    world = own_world(page='host = "0.0.0.0"')
+    token = (world.folder / "state" / "page_token").read_text().strip()
+    page = look(world, locked=True)
+    page.get_by_label("Token").fill("guess")
+    page.keyboard.press("Enter")
+    until(page, text_is("#login-error", "that is not the token"))
+    page.get_by_label("Token").fill(token)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#events > li")
+    assert page.evaluate("document.cookie") == ""
+    page = look(world, fragment=f"#token={token}")
+    assert page.url == world.url
+    look.complaints.clear()  # Chromium reports each 401 and 403
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

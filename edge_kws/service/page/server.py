@@ -79,7 +79,7 @@ class Page:
             for package in ("starlette", "uvicorn"):
                 if importlib.util.find_spec(package) is None:
                     raise ConfigError(f"page: expected the service's packages, found no {package}: pip install 'edge-kws[service]'")
-            self.url = f"http://{f'[{config.host}]' if ':' in config.host else config.host}:{config.port}/"
+            self.url = f"http://{_shown(config.host)}:{config.port}/"
             lock = self._lock() if config.hosts or not is_loopback(config.host) else None
             listener = _listen(config.host, config.port)
         except ConfigError as error:
@@ -112,6 +112,13 @@ class Page:
                     serve(self._server, listener)
             except Exception as error:  # the daemon hears without its page
                 log(Level.ERROR, f"page: ended by an unexpected {type(error).__name__}: {error}")
+
+
+def _shown(host: str) -> str:
+    """The host in an address somebody can open: this machine's name where it is bound to all addresses."""
+    if host in ("0.0.0.0", "::"):
+        return socket.gethostname().lower()
+    return f"[{host}]" if ":" in host else host
 
 
 def _listen(host: str, port: int) -> socket.socket:

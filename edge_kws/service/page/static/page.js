@@ -69,7 +69,7 @@ function onRecord(record) {
 }
 
 function open() {
-  $("main").hidden = false;
+  $("main").hidden = $("pause").hidden = false;
   stream = new Stream({
     open: () => {
       connection("good", "Live");
