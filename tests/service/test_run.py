@@ -27,7 +27,7 @@ def test_speech_on_standard_input_gives_what_a_detector_hears_and_the_program_en
     assert [(r["pack"], r["label"], round(r["score"], 4), r["start"], r["end"]) for r in heard] == [
         (event.model, event.label, round(event.score, 4), event.start, event.end) for event in expected
     ]
-    assert len(heard) > 10
+    assert len(heard) > 5
     assert records[-1]["status"] == "ended"
     assert b"Traceback" not in done.stderr
     assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
