@@ -145,6 +145,9 @@ def make_pack(
 ) -> Pack:
     """The pack; see `import_tflite`. `frontend` None: plain log-mel with the divisor that the input's scale tells. Raises as it does."""
     graph = read_model(model, name)
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1 or len(graph.tensors[graph.inputs[0]].shape) not in (3, 4):
+        found = f"{len(graph.inputs)} and {len(graph.outputs)}, the first of shape {[graph.tensors[i].shape for i in graph.inputs[:1]]}"
+        raise ConversionError(f"{name}: expected one input (1, frames, mel bins[, 1]) and one output, found {found}; export it so")
     rows, width, channels = graph.tensors[graph.inputs[0]].rows
     bins = width * channels
     if any(node.op == "history" for node in graph.nodes):

@@ -12,7 +12,7 @@ from edge_kws.pack import Pack
 from edge_kws.runners.litert import LiteRtRunner
 from edge_kws_converters.golden import feature_rows
 from edge_kws_converters.writers.tflite_streaming import write_tflite_streaming
-from tests.golden.tiny_model import FRONTEND, LABELS, tiny_model
+from tests.golden.tiny_model import FRONTEND, LABELS, float_model, tiny_model, waveform_model
 
 MANIFEST: dict[str, Any] = {
     "type": "micro",
@@ -96,3 +96,13 @@ def test_manifest_that_is_missing_or_no_json(tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "word.json").write_text("{")
     assert main(arguments) == 2
     assert "manifest of version 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("model", [b"no model at all", float_model(), waveform_model(100, len(LABELS))])
+def test_file_that_is_no_int8_classifier(model: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "foreign.tflite"
+    path.write_bytes(model)
+    assert main(["import", "tflite", str(path), "--labels", ",".join(LABELS), "--out", str(tmp_path / "pack.tflite")]) == 2
+    err = capsys.readouterr().err
+    assert "expected" in err
+    assert len(err.splitlines()) == 1

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_kws.errors import ConversionError
 from edge_kws_converters.graph import Graph, Node, Quantization, Tensor
 
 _MOVES = ("reshape", "expand_dims", "squeeze", "split", "split_v", "concatenation", "strided_slice")
@@ -54,7 +55,8 @@ def with_input_scale(graph: Graph, scale: float) -> None:
 
 
 def _quantization(tensor: Tensor) -> Quantization:
-    assert tensor.quantization is not None  # the reader's graph.quantized has seen it
+    if tensor.quantization is None:
+        raise ConversionError(f"tensor {tensor.index} ({tensor.name[:80]}): expected a scale, found none; quantise the model to full int8")
     return tensor.quantization
 
 
