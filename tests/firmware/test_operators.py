@@ -99,6 +99,19 @@ def test_fully_connected(data: st.DataObject, seed: int) -> None:
     _check(net, source, result, seed)
 
 
+def test_fully_connected_multiplies_scales_in_double_precision() -> None:
+    """With a factor of about 1/254 many sums lie within a millionth of a half; a product in single precision takes them to the other side."""
+    net, scale = OperatorModel(), 0.003
+    source = net.tensor((1, 1, 1, 4), scale, -127)
+    matrix = np.random.default_rng(0).integers(-127, 128, (3, 4)).astype(np.int8)
+    weights = net.tensor((3, 4), 1 / scale / 254, 0, matrix)
+    result = net.tensor((1, 3), 1.0, -128)
+    net.operator("FULLY_CONNECTED", [source, weights, -1], [result], options("FullyConnected", fusedActivationFunction=0))
+    windows = np.random.default_rng(1).integers(-128, 128, (1000, 4), np.int8)
+    with tempfile.TemporaryDirectory() as folder:
+        check_whole(net.finish(source, result), Path(folder), windows=windows)
+
+
 @_FEW
 @given(data=st.data(), seed=_SEEDS)
 @pytest.mark.parametrize("name", ["AVERAGE_POOL_2D", "MAX_POOL_2D"])

@@ -15,7 +15,7 @@ from edge_kws_converters.passes.tables import TABLES, table_of
 from edge_kws_converters.program import SHIFT_ANY, SHIFT_ONCE, Call, Channels, ConvShape, Edge, Layer
 
 
-def _channels(graph: Graph, node: Node, view: View, weights: NDArray[np.int8], axis: int, *, dense: bool) -> Channels:
+def _channels(graph: Graph, node: Node, view: View, weights: NDArray[np.int8], axis: int) -> Channels:
     """Requantisation of each output channel."""
     n = weights.shape[axis]
     kernel = graph.quantization(node, node.inputs[1])
@@ -30,10 +30,7 @@ def _channels(graph: Graph, node: Node, view: View, weights: NDArray[np.int8], a
         if values.dtype != np.int32 or values.size != n:
             raise graph.refuse(node, f"an int32 bias of {n}", f"{values.dtype} {values.shape}", "quantise to full int8")
         bias = values.reshape(n)
-    if dense and len(kernel.scales) == 1:
-        reals = [float(view.quantization.scale * kernel.scales[0]) / float(out.scale)] * n
-    else:
-        reals = [float(view.quantization.scale) * float(s) / float(out.scale) for s in np.broadcast_to(kernel.scales, (n,))]
+    reals = [float(view.quantization.scale) * float(s) / float(out.scale) for s in np.broadcast_to(kernel.scales, (n,))]
     factors = [quantize_multiplier(real) for real in reals]
     return Channels(bias, np.array([f.mantissa for f in factors], np.int32), np.array([f.shift for f in factors], np.int8))
 
@@ -69,7 +66,7 @@ def _convolution(lowering: Lowering, node: Node, *, depthwise: bool) -> None:
     if pad_top or (rows - 1) * sh + (kh - 1) * dh + 1 > view.rows + pad_top:
         view = lowering.padded(node, view, view.quantization.zero_point)
     pad_left = padding_of(wide, width, kw, sw, dw, window.same) + left
-    channels = _channels(graph, node, view, weights, 3 if depthwise else 0, dense=False)
+    channels = _channels(graph, node, view, weights, 3 if depthwise else 0)
     multiplies = n // view.channels if depthwise else 0
     shape = _shape(graph, node, view, (width, n), (kh, kw), (sw, dw, pad_left), multiplies, SHIFT_ANY)
     edge = lowering.edge(node, view, rows, kh, dh, sh, pad_top)
@@ -115,7 +112,7 @@ def _dense(lowering: Lowering, node: Node) -> None:
         step = "flatten before it"
         raise graph.refuse(node, f"{inner} inputs and {n} outputs", f"{view.rows} x {view.width} x {view.channels}", step)
     shaped = weights.reshape(n, view.rows, view.width, view.channels)
-    channels = _channels(graph, node, view, shaped, 0, dense=True)
+    channels = _channels(graph, node, view, shaped, 0)
     shape = _shape(graph, node, view, (1, n), (view.rows, view.width), (1, 1, 0), 0, SHIFT_ONCE)
     edge = lowering.edge(node, view, 1, view.rows, 1, view.ring.rows if lowering.has_history else 1)
     lowering.add(node, Layer(graph.where(node), "conv", [edge], lowering.ring(node, 1, 1, n), shape, shaped, channels))
