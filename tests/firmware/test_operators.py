@@ -100,7 +100,7 @@ def test_fully_connected(data: st.DataObject, seed: int) -> None:
 
 
 def test_fully_connected_multiplies_scales_in_double_precision() -> None:
-    """With a factor of about 1/254 many sums lie within a millionth of a half; a product in single precision takes them to the other side."""
+    """With a factor of about 1/254 many sums lie beside a half; a product in single precision takes them across it."""
     net, scale = OperatorModel(), 0.003
     source = net.tensor((1, 1, 1, 4), scale, -127)
     matrix = np.random.default_rng(0).integers(-127, 128, (3, 4)).astype(np.int8)
