@@ -59,5 +59,5 @@ def _strip_zip(data: bytes) -> tuple[bytes, bool]:
             names = archive.namelist()
             starts = [entry.header_offset for entry in archive.infolist()]
             return data[: min(starts, default=len(data))], "edge_kws.json" in names
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):  # all that zipfile raises for what is no zip it can read
         return data, False

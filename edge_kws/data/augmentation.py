@@ -43,6 +43,12 @@ class AugmentationConfig(BaseModel):
     mask_probability: float = Field(default=0.5, ge=0, le=1)
 
 
+def mel_centres(lower_hz: float, upper_hz: float, mel_bins: int) -> NDArray[np.float64]:
+    """Centres (mel_bins,) of the bins of a filter bank from `lower_hz` to `upper_hz`, in mel: 1127 ln(1 + f / 700)."""
+    low, high = 1127 * np.log1p(lower_hz / 700), 1127 * np.log1p(upper_hz / 700)
+    return low + (high - low) * np.arange(1, mel_bins + 1) / (mel_bins + 1)
+
+
 @dataclass(frozen=True)
 class MelAxis:
     """Interpolation matrices that stretch the frequency axis: (steps, mel_bins, mel_bins), from -pitch to +pitch."""
@@ -52,8 +58,7 @@ class MelAxis:
     @classmethod
     def build(cls, lower_hz: float, upper_hz: float, mel_bins: int, pitch: float, steps: int = 21) -> "MelAxis":
         """Warps whose scale runs evenly over 1 - pitch .. 1 + pitch."""
-        low, high = 1127 * np.log1p(lower_hz / 700), 1127 * np.log1p(upper_hz / 700)
-        centres = low + (high - low) * np.arange(1, mel_bins + 1) / (mel_bins + 1)
+        centres = mel_centres(lower_hz, upper_hz, mel_bins)
         hz = 700 * np.expm1(centres / 1127)
         warps = np.zeros((steps, mel_bins, mel_bins), np.float32)
         for step, scale in enumerate(np.linspace(1 - pitch, 1 + pitch, steps)):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_kws.data.augmentation import mel_centres
 from edge_kws.data.features import AMPLITUDE_UNIT, MelStore
 from edge_kws.data.spectrograms import Picture, read_pictures
 from edge_kws.errors import ConfigError
@@ -90,7 +91,7 @@ def translate(
 
 def aligned(pixels: NDArray[np.uint8], targets: NDArray[np.float32], frontend: FrontendConfig) -> NDArray[np.bool_]:
     """Which pictures (n, frames, bins) show their recordings (n, frames, mel_bins; log) as they are: neither shifted nor noisy."""
-    own, theirs = _centres(frontend.lower_hz, frontend.upper_hz, targets.shape[2]), _centres(*_PICTURE_HZ, pixels.shape[2])
+    own, theirs = mel_centres(frontend.lower_hz, frontend.upper_hz, targets.shape[2]), mel_centres(*_PICTURE_HZ, pixels.shape[2])
     both = np.flatnonzero((own >= theirs[0]) & (own <= theirs[-1]))
     seen, heard = resampled(pixels, frontend)[:, :, both], targets[:, :, both]
     here, elsewhere = _correlation(seen, heard), np.full(len(pixels), -1.0, np.float32)
@@ -102,18 +103,12 @@ def aligned(pixels: NDArray[np.uint8], targets: NDArray[np.float32], frontend: F
 
 def resampled(pixels: NDArray[np.uint8], frontend: FrontendConfig) -> NDArray[np.float32]:
     """Log amplitudes (n, frames, mel_bins) of pictures (n, frames, bins): read off at each mel bin's centre, the last held above."""
-    theirs = _centres(*_PICTURE_HZ, pixels.shape[2])
-    position = np.interp(_centres(frontend.lower_hz, frontend.upper_hz, frontend.mel_bins), theirs, np.arange(len(theirs)))
+    theirs = mel_centres(*_PICTURE_HZ, pixels.shape[2])
+    position = np.interp(mel_centres(frontend.lower_hz, frontend.upper_hz, frontend.mel_bins), theirs, np.arange(len(theirs)))
     left = np.minimum(position.astype(int), len(theirs) - 2)
     part = position - left
     greys = pixels[:, :, left] * (1 - part) + pixels[:, :, left + 1] * part
     return (greys * _NEPERS + _OFFSET).astype(np.float32)
-
-
-def _centres(lower_hz: float, upper_hz: float, bins: int) -> NDArray[np.float64]:
-    """Centres of mel bins in mel."""
-    low, high = 1127 * np.log1p(lower_hz / 700), 1127 * np.log1p(upper_hz / 700)
-    return low + (high - low) * np.arange(1, bins + 1) / (bins + 1)
 
 
 def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from edge_kws.data.augmentation import mel_centres
 from edge_kws.data.features import AMPLITUDE_UNIT, MelStore
 from edge_kws.data.spectrograms import Picture
 from edge_kws.errors import ConfigError
@@ -37,9 +38,7 @@ def smooth(count: int, random: np.random.Generator) -> NDArray[np.float32]:
 
 def as_pictures(logs: NDArray[np.float32]) -> NDArray[np.uint8]:
     """The grey pictures (count, frames, 40) of log amplitudes: 20 to 4000 Hz, 19.5 grey levels a neper."""
-    own = 1127 * np.log1p(np.array([FRONTEND.lower_hz, FRONTEND.upper_hz]) / 700)
-    theirs = 1127 * np.log1p(np.array([20, 4000]) / 700)
-    centres = [low + (high - low) * np.arange(1, BINS + 1) / (BINS + 1) for low, high in (own, theirs)]
+    centres = mel_centres(FRONTEND.lower_hz, FRONTEND.upper_hz, BINS), mel_centres(20, 4000, BINS)
     rows = np.stack([np.interp(centres[1], centres[0], frame) for frame in logs.reshape(-1, BINS)])
     return (19.5 * rows - 16.5).clip(0, 255).astype(np.uint8).reshape(-1, FRAMES, BINS)
 
