@@ -22,6 +22,8 @@ from edge_kws.training.recipe import Recipe
 
 WARM_UP_STEPS = 200
 _BATCH_NORM_BATCHES = 60
+_COUNTING = 0.5
+"""Share of a batch's negatives, the hardest, that a wake word learns from in its second half."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def train(
         target = tf.one_hot(labels, classes) * (1 - training.label_smoothing) + training.label_smoothing / classes
         with tf.GradientTape() as tape:
             losses = tf.nn.softmax_cross_entropy_with_logits(target, model(features, training=True))
-            loss = tf.reduce_mean(_hardest(losses, labels, training.hard_negative_share) if hard else losses)
+            loss = tf.reduce_mean(hardest(losses, labels, _COUNTING) if hard else losses)
         optimizer.apply_gradients(zip(tape.gradient(loss, model.trainable_variables), model.trainable_variables, strict=True))
         for mean, weight in zip(average, model.trainable_variables, strict=True):
             mean.assign(mean * training.average_decay + weight * (1 - training.average_decay))
@@ -105,8 +107,14 @@ def train(
     return spans
 
 
-def _hardest(losses: Any, labels: Any, share: float) -> Any:
-    """Losses of all examples but the easy negatives (class 0): of those the highest `share` count (Shrivastava 2016, arXiv:1604.03540)."""
+def hardest(losses: Any, labels: Any, share: float) -> Any:
+    """Losses that count: all positives, and the highest `share` of the negatives (class 0); Shrivastava 2016, arXiv:1604.03540.
+
+    Args:
+        losses: (batch,) float32.
+        labels: (batch,) int32.
+        share: of the negatives, 0..1, rounded up.
+    """
     import tensorflow as tf
 
     negative = tf.boolean_mask(losses, labels == 0)

@@ -71,10 +71,7 @@ class TrainingSection(_Section):
         default=0.5, ge=0, le=1, description="share of a word's examples that come from pictures where it has both"
     )
     hard_negative_share: float = Field(
-        default=0.5,
-        ge=0,
-        le=1,
-        description="wake words, from half time on: share of negatives drawn where the model errs, and share of each batch's that counts",
+        default=0.5, ge=0, le=1, description="share of negative seconds where the model errs, from half time on"
     )
 
 
