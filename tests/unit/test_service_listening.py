@@ -24,7 +24,7 @@ BLOCK = 800
 
 
 class Scripted:
-    """An audio source that plays a list of blocks, gaps and errors, then waits to be told to end."""
+    """An audio source that plays a list of blocks, gaps and errors, waiting for events among them, then waits to be told to end."""
 
     description = "scripted: 16000 Hz"
 
@@ -43,7 +43,10 @@ class Scripted:
         for item in self._script:
             if isinstance(item, Exception):
                 raise item
-            yield item
+            if isinstance(item, threading.Event):
+                assert item.wait(20)
+            else:
+                yield item
         while not self._end.wait(0.01):
             yield np.zeros(0, np.int16)
 
@@ -213,9 +216,11 @@ def test_audio_is_handed_out_sample_by_sample_when_it_has_been_heard(listen):
 
 
 def test_audio_that_a_failed_source_never_delivered_is_left_out(listen):
-    listening, feed = listen([*blocks(quiet(16_000)), *[quiet(BLOCK)] * 1, AudioError("unplugged")], [])
+    asked = threading.Event()
+    listening, feed = listen([*blocks(quiet(16_000)), quiet(BLOCK), asked, AudioError("unplugged")], [])
     got, arrived = [], threading.Event()
     listening.when_heard(0, 10**9, lambda start, span: (got.append((start, len(span))), arrived.set()))
+    asked.set()
     assert arrived.wait(20)
     assert got == [(0, 16_800)]
     wait_for(feed, status(InputStatus.AWAY))
